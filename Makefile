@@ -1,0 +1,56 @@
+# Thin: the build is CMake's, the set-up is .ci/setup's.
+LUA ?= lua5.4
+JOBS ?= $(shell nproc)
+WITH = LUA_PATH="$(CURDIR)/lua/?.lua;;" \
+  LUA_CPATH="$(CURDIR)/build/$(1)/?.so;;"
+BUSTED = $(LUA) "$$(command -v busted)"
+
+.PHONY: all build demo test spec ctest rock bench lint asan tsan soak clean
+
+all: build
+
+build: build/release
+build/%: FORCE
+	cmake --preset $* >/dev/null
+	cmake --build build/$* -j $(JOBS) -- -s
+FORCE:
+
+# Counts the words of the system's C headers with goroutines, and beside that
+# with a plain script.
+demo:
+	.ci/setup build
+	$(MAKE) -s build
+	$(call WITH,release) $(LUA) examples/demo.lua
+
+# All tests: the C layers, the specs, and the specs of the installed rock.
+test:
+	.ci/setup build test
+	$(MAKE) -s ctest spec rock
+
+spec: build
+	$(call WITH,release) $(BUSTED)
+
+ctest: build
+	cd build/release && ctest --output-on-failure
+
+rock:
+	.ci/rock
+
+bench:
+	.ci/setup build bench
+	$(MAKE) -s build
+	$(call WITH,release) $(LUA) bench/run.lua $(BENCH)
+
+lint:
+	.ci/setup build lint
+	.ci/lint
+
+asan tsan:
+	.ci/setup build test
+	.ci/sanitize $@
+
+soak: build
+	.ci/soak
+
+clean:
+	rm -rf build build.luarocks

@@ -1,0 +1,36 @@
+-- 100,000 goroutines that wait in a receive on one channel: by how much each
+-- makes the process grow, and how long each takes to create and to release.
+
+local go = require("goroutines")
+local case = dofile((arg[0]:match("^.*/") or "") .. "../case.lua")
+
+local n = case.times(100000)
+
+local function resident_bytes()
+  local status <close> = assert(io.open("/proc/self/status"))
+  return tonumber(status:read("a"):match("VmRSS:%s*(%d+) kB")) * 1024
+end
+
+local function park(arrived, gate)
+  arrived:done()
+  gate:recv()
+end
+
+local function create(arrived, gate)
+  for _ = 1, n do go(park, arrived, gate) end
+  arrived:wait()
+end
+
+local function release(gate)
+  gate:close()
+  while go.count() > 1 do go.sleep(0.001) end
+end
+
+assert(go.spawn(park, go.waitgroup(1), go.after(0)):join()) -- warm up
+local arrived, gate = go.waitgroup(n), go.chan()
+local before = resident_bytes()
+local create_s = case.seconds(function() create(arrived, gate) end)
+go.sleep(0.05) -- the last ones are between done() and recv()
+case.report("parked_memory", (resident_bytes() - before) / n, "bytes")
+case.report_ns("parked_create", create_s, n)
+case.report_ns("parked_release", case.seconds(function() release(gate) end), n)

@@ -1,0 +1,13 @@
+-- Starts a goroutine that does nothing and waits for its end, in turn.
+
+local go = require("goroutines")
+local case = dofile((arg[0]:match("^.*/") or "") .. "../case.lua")
+
+local n = case.times(100000)
+
+local function nothing() end
+
+local seconds = case.seconds(function()
+  for _ = 1, n do go.spawn(nothing):join() end
+end)
+case.report_ns("spawn_join", seconds, n)

@@ -1,0 +1,65 @@
+package main
+
+import "runtime"
+
+func pingpong() {
+	n := times(300000)
+	out, back := make(chan int), make(chan int)
+	ping := func() {
+		for i := 0; i < n; i++ {
+			out <- i
+			<-back
+		}
+		close(out)
+	}
+	pong := func() {
+		for i := range out {
+			back <- i
+		}
+	}
+	reportNs("pingpong", elapsedOfAll(ping, pong), n)
+}
+
+func produce(channel chan<- int, n int) {
+	for i := 0; i < n; i++ {
+		channel <- i
+	}
+}
+
+func streamInt() {
+	n := times(2000000)
+	channel := make(chan int, 128)
+	consume := func() {
+		for i := 0; i < n; i++ {
+			<-channel
+		}
+	}
+	seconds := elapsedOfAll(func() { produce(channel, n) }, consume)
+	reportNs("stream_int", seconds, n)
+}
+
+func select2() {
+	n := times(1000000)
+	a, b := make(chan int, 128), make(chan int, 128)
+	consume := func() {
+		for i := 0; i < n/2*2; i++ {
+			select {
+			case <-a:
+			case <-b:
+			}
+		}
+	}
+	seconds := elapsedOfAll(func() { produce(a, n/2) },
+		func() { produce(b, n/2) }, consume)
+	reportNs("select2", seconds, n)
+}
+
+func yield() {
+	n := times(1000000)
+	giveWay := func() {
+		for i := 0; i < n; i++ {
+			runtime.Gosched()
+		}
+	}
+	reportNs("yield", elapsedOfAll(giveWay, giveWay), 2*n)
+}

@@ -1,0 +1,87 @@
+-- The lay-out of the benchmark's table, in aligned Markdown.
+
+local layout = {}
+
+local function median(values)
+  local sorted = table.move(values, 1, #values, 1, {})
+  table.sort(sorted)
+  local middle = #sorted // 2
+  if #sorted % 2 == 1 then return sorted[middle + 1] end
+  return (sorted[middle] + sorted[middle + 1]) / 2
+end
+
+local function with_commas(digits)
+  local groups = digits:reverse():gsub("%d%d%d", "%0,"):reverse()
+  return (groups:gsub("^,", ""))
+end
+
+-- Three digits, or all that are before the point.
+local function number(value)
+  if value < 9.995 then return ("%.2f"):format(value) end
+  if value < 99.95 then return ("%.1f"):format(value) end
+  return with_commas(("%.0f"):format(value))
+end
+
+local function cell(values)
+  return #values > 0 and number(median(values)) or "·"
+end
+
+local function ratio(ours, gos)
+  if #ours == 0 or #gos == 0 then return "·" end
+  return ("%.2f"):format(median(ours) / median(gos))
+end
+
+local function row_of(figure)
+  local row = { figure.name, figure.unit }
+  for _, measured in ipairs(figure) do
+    table.insert(row, cell(measured.ours))
+    table.insert(row, cell(measured.go))
+    table.insert(row, ratio(measured.ours, measured.go))
+  end
+  return row
+end
+
+local function widths_of(rows)
+  local widths = {}
+  for _, row in ipairs(rows) do
+    for i, text in ipairs(row) do
+      widths[i] = math.max(widths[i] or 0, utf8.len(text))
+    end
+  end
+  return widths
+end
+
+-- The first two columns are words, the others numbers.
+local function line_of(row, widths)
+  local cells = {}
+  for i, text in ipairs(row) do
+    local blanks = (" "):rep(widths[i] - utf8.len(text))
+    cells[i] = i <= 2 and text .. blanks or blanks .. text
+  end
+  return "| " .. table.concat(cells, " | ") .. " |"
+end
+
+local function rule_of(widths)
+  local cells = {}
+  for i, width in ipairs(widths) do
+    cells[i] = i <= 2 and ("-"):rep(width) or ("-"):rep(width - 1) .. ":"
+  end
+  return "| " .. table.concat(cells, " | ") .. " |"
+end
+
+-- Returns the table of a list of figures: { name =, unit =, [procs] = values }
+-- for 1 and 2 processors, where values are { ours = list, go = list }.
+function layout.markdown(figures)
+  local rows = { {
+    "figure", "unit", "ours, 1", "Go, 1", "ours/Go", "ours, 2", "Go, 2",
+    "ours/Go",
+  } }
+  for _, figure in ipairs(figures) do table.insert(rows, row_of(figure)) end
+  local widths = widths_of(rows)
+  local lines = {}
+  for i, row in ipairs(rows) do lines[i] = line_of(row, widths) end
+  table.insert(lines, 2, rule_of(widths))
+  return table.concat(lines, "\n")
+end
+
+return layout

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: MIT
+// Assertions and the clock.
+#include "base/base.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+void gr_assert_failed(const char *cond, const char *file, int line) {
+  fprintf(stderr, "goroutines: broken invariant: %s (%s:%d)\n", cond, file,
+          line);
+  abort();
+}
+
+uint64_t gr_now_ns(void) {
+  struct timespec ts;
+  clock_gettime(CLOCK_MONOTONIC, &ts);
+  return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}

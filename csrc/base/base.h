@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT
+// What every file may use: assertions, attributes, the clock, status codes.
+#ifndef GR_BASE_H
+#define GR_BASE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define GR_ASAN 1
+#endif
+#if __has_feature(thread_sanitizer)
+#define GR_TSAN 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__)
+#define GR_ASAN 1
+#endif
+#if defined(__SANITIZE_THREAD__)
+#define GR_TSAN 1
+#endif
+
+#define GR_NOINLINE __attribute__((noinline))
+#define GR_NORETURN __attribute__((noreturn))
+#define GR_LIKELY(x) __builtin_expect(!!(x), 1)
+#define GR_UNLIKELY(x) __builtin_expect(!!(x), 0)
+#define GR_CONTAINER(ptr, type, member)                                        \
+  ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
+
+// On in every build: a broken invariant ends the process, loudly.
+#define GR_ASSERT(cond)                                                        \
+  (GR_LIKELY(cond) ? (void)0 : gr_assert_failed(#cond, __FILE__, __LINE__))
+
+// Writes the broken invariant to stderr and aborts. Any thread.
+GR_NORETURN void gr_assert_failed(const char *cond, const char *file, int line);
+
+// How an operation that may wait has ended.
+typedef enum gr_status {
+  GR_OK,
+  GR_TIMEOUT,
+  GR_CLOSED,
+  GR_NOMEM,
+  GR_DEADLOCK,    // the wait could never have ended
+  GR_INTERRUPTED, // a pending Lua hook of the host wants to run (Ctrl-C)
+} gr_status;
+
+// A point in time on the monotonic clock, in nanoseconds.
+#define GR_NEVER UINT64_MAX
+#define GR_POLL 0
+
+// Nanoseconds on the monotonic clock; never 0. Any thread, signal-safe.
+uint64_t gr_now_ns(void);
+
+// Tells the processor that this is a spinning loop.
+static inline void gr_cpu_relax(void) {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
+#endif

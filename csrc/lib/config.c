@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: MIT
+// go.configure and go.stats.
+#include <math.h>
+#include <signal.h>
+#include <string.h>
+
+#include "lib/lib.h"
+#include "sched/preempt.h"
+
+static const char *const on_error_names[] = {"report", "exit", NULL};
+static const char *const preempt_names[] = {"signal", "count", "off", NULL};
+
+enum { STACK_MIN = 64 * 1024, STACK_MAX = 1024 * 1024 * 1024 };
+
+static int bad_option(lua_State *L, const char *key, const char *why) {
+  return gr_arg_error(L, 1, "configure",
+                      lua_pushfstring(L, "option '%s': %s", key, why));
+}
+
+static int find_name(lua_State *L, int index, const char *const *names) {
+  const char *name =
+      lua_type(L, index) == LUA_TSTRING ? lua_tostring(L, index) : NULL;
+  for (int i = 0; name && names[i]; i++)
+    if (!strcmp(name, names[i]))
+      return i;
+  return -1;
+}
+
+// Setters: the value is on top. With `apply` false they only check.
+
+static void set_on_error(lua_State *L, bool apply) {
+  int which = find_name(L, -1, on_error_names);
+  gr_handle *handle = gr_handle_test(L, -1, &gr_channel_type);
+  if (which < 0 && (!handle || handle->view == GR_VIEW_RECEIVER))
+    bad_option(L, "on_error", "\"report\", \"exit\" or a channel expected");
+  if (!apply)
+    return;
+  gr_run_set_on_error(handle ? GR_TELL : (gr_on_error)which,
+                      handle ? handle->object : NULL);
+}
+
+static lua_Number check_number(lua_State *L, const char *key) {
+  if (lua_type(L, -1) != LUA_TNUMBER)
+    bad_option(L, key, "number expected");
+  return lua_tonumber(L, -1);
+}
+
+static void set_time_slice(lua_State *L, bool apply) {
+  lua_Number seconds = check_number(L, "time_slice");
+  if (!(seconds > 0))
+    bad_option(L, "time_slice", "a positive number expected");
+  lua_Number ns = seconds * 1e9;
+  if (apply)
+    atomic_store(&gr_the_sched.slice_ns,
+                 ns < 20000 ? 20000 : ns > 1e18 ? (uint64_t)1e18 : (uint64_t)ns);
+}
+
+static void set_stack_size(lua_State *L, bool apply) {
+  lua_Number bytes = check_number(L, "stack_size");
+  if (!(bytes >= STACK_MIN && bytes <= STACK_MAX))
+    bad_option(L, "stack_size", "from 65536 to 1073741824 bytes expected");
+  if (apply)
+    gr_stack_set_size((size_t)bytes);
+}
+
+static void set_preempt(lua_State *L, bool apply) {
+  int which = find_name(L, -1, preempt_names);
+  if (which < 0)
+    bad_option(L, "preempt", "\"signal\", \"count\" or \"off\" expected");
+  if (!apply)
+    return;
+  atomic_store(&gr_the_sched.preempt_mode, which);
+  if (which == GR_PREEMPT_COUNT)
+    gr_hook_count_always(L);
+}
+
+static void set_preempt_signal(lua_State *L, bool apply) {
+  int is_integer;
+  lua_Integer sig = lua_tointegerx(L, -1, &is_integer);
+  if (lua_type(L, -1) != LUA_TNUMBER || !is_integer || sig <= 0 ||
+      sig >= NSIG || sig == SIGKILL || sig == SIGSTOP)
+    bad_option(L, "preempt_signal",
+               "the number of a signal that can be caught expected");
+  if (apply && !gr_preempt_set_signal((int)sig))
+    bad_option(L, "preempt_signal", "this signal cannot be caught");
+}
+
+static void set_init(lua_State *L, bool apply) {
+  if (lua_type(L, -1) != LUA_TFUNCTION && lua_toboolean(L, -1))
+    bad_option(L, "init", "function, or false for none, expected");
+  if (!apply)
+    return;
+  gr_block *block = NULL;
+  if (lua_isfunction(L, -1)) {
+    lua_pushvalue(L, -1);
+    block = gr_block_encode(L, 1, GR_VALUES_CALL);
+  }
+  gr_run_set_init(block);
+}
+
+typedef struct setting {
+  const char *key;
+  void (*set)(lua_State *L, bool apply);
+} setting;
+
+static const setting settings[] = {
+    {"on_error", set_on_error},     {"time_slice", set_time_slice},
+    {"stack_size", set_stack_size}, {"preempt", set_preempt},
+    {"preempt_signal", set_preempt_signal}, {"init", set_init},
+};
+
+static void set(lua_State *L, bool apply) {
+  lua_pushnil(L);
+  while (lua_next(L, 1)) {
+    const char *key =
+        lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?";
+    size_t i = 0, count = sizeof settings / sizeof *settings;
+    while (i < count && strcmp(settings[i].key, key))
+      i++;
+    if (i == count)
+      gr_arg_error(L, 1, "configure",
+                   lua_pushfstring(L, "unknown option '%s'", key));
+    settings[i].set(L, apply);
+    lua_pop(L, 1);
+  }
+}
+
+static int push_settings(lua_State *L) {
+  gr_sched *s = &gr_the_sched;
+  lua_createtable(L, 0, 6);
+  gr_run_push_on_error(L);
+  lua_setfield(L, -2, "on_error");
+  lua_pushnumber(L, gr_seconds(atomic_load(&s->slice_ns)));
+  lua_setfield(L, -2, "time_slice");
+  lua_pushinteger(L, (lua_Integer)gr_stack_get_size());
+  lua_setfield(L, -2, "stack_size");
+  lua_pushstring(L, preempt_names[atomic_load(&s->preempt_mode)]);
+  lua_setfield(L, -2, "preempt");
+  lua_pushinteger(L, atomic_load(&s->preempt_signal));
+  lua_setfield(L, -2, "preempt_signal");
+  gr_block *init = gr_run_get_init();
+  if (init) {
+    gr_message m = {.kind = GR_MESSAGE_BLOCK, .block = init};
+    gr_message_push(L, &m);
+    lua_setfield(L, -2, "init");
+  }
+  return 1;
+}
+
+static int go_configure(lua_State *L) {
+  gr_arg_count(L, 1, "configure");
+  if (lua_isnoneornil(L, 1))
+    return push_settings(L);
+  if (!lua_istable(L, 1))
+    gr_arg_type_error(L, 1, 1, "configure", "table");
+  set(L, false); // all or nothing
+  set(L, true);
+  return 0;
+}
+
+static void put(lua_State *L, const char *name, unsigned long long count) {
+  lua_pushinteger(L, (lua_Integer)count);
+  lua_setfield(L, -2, name);
+}
+
+static int go_stats(lua_State *L) {
+  gr_sched *s = &gr_the_sched;
+  uint32_t stacks, unguarded;
+  gr_arg_count(L, 0, "stats");
+  gr_stack_count(&stacks, &unguarded);
+  lua_createtable(L, 0, 16);
+  put(L, "goroutines", atomic_load(&s->goroutine_count));
+  put(L, "channels", gr_channel_count_all());
+  put(L, "timers", gr_timer_count());
+  put(L, "messages", gr_block_count());
+  put(L, "handles", gr_handle_count());
+  put(L, "procs", atomic_load(&s->procs));
+  put(L, "idle_procs", atomic_load(&s->idle_count));
+  gr_lock_lock(&s->lock);
+  uint32_t threads = s->worker_count;
+  gr_lock_unlock(&s->lock);
+  put(L, "threads", threads);
+  put(L, "stacks", stacks);
+  put(L, "stacks_without_guard", unguarded);
+  put(L, "preemptions", atomic_load(&s->preemptions));
+  put(L, "signals", atomic_load(&s->signals));
+  put(L, "steals", atomic_load(&s->steals));
+  put(L, "handoffs", atomic_load(&s->handoffs));
+  put(L, "retakes", atomic_load(&s->retakes));
+  return 1;
+}
+
+static const luaL_Reg functions[] = {
+    {"configure", go_configure}, {"stats", go_stats}, {NULL, NULL}};
+
+void gr_lib_config(lua_State *L) {
+  luaL_setfuncs(L, functions, 0);
+}

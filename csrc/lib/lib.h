@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: MIT
+// The Lua face: what its files share. A function here checks its arguments
+// first, holding nothing; then enters the runtime, where no Lua is called; then
+// leaves it and pushes its results.
+#ifndef GR_LIB_H
+#define GR_LIB_H
+
+#include <lauxlib.h>
+#include <lua.h>
+
+#include "base/base.h"
+#include "sched/sched.h"
+#include "sync/channel.h"
+#include "sync/task.h"
+#include "sync/timer.h"
+#include "value/handle.h"
+#include "value/message.h"
+
+// --- arguments (args.c); `name` is the function's, as Lua sees it ---
+
+// Raises "bad argument #arg to 'name' (why)". Self is not counted: a method's
+// first argument is 1, at stack index 2.
+int gr_arg_error(lua_State *L, int arg, const char *name, const char *why);
+
+// "... (what expected, got ...)" about the value at the index.
+int gr_arg_type_error(lua_State *L, int index, int arg, const char *name,
+                      const char *what);
+
+// Raises if there are more than `max` values on the stack.
+void gr_arg_count(lua_State *L, int max, const char *name);
+
+// A timeout in seconds at the index, as a deadline: absent is GR_NEVER.
+uint64_t gr_arg_deadline(lua_State *L, int index, int arg, const char *name);
+
+// Seconds as nanoseconds, rounded up; must be positive.
+uint64_t gr_arg_period(lua_State *L, int index, int arg, const char *name);
+
+// Seconds, any number but NaN, as a point in time from now on.
+uint64_t gr_deadline_after(lua_Number seconds);
+
+lua_Integer gr_arg_integer(lua_State *L, int index, int arg, const char *name,
+                           lua_Integer min, lua_Integer max);
+void gr_arg_function(lua_State *L, int index, int arg, const char *name);
+
+// The object of the handle of this type at index 1: a method's self.
+void *gr_arg_self(lua_State *L, const gr_handle_type *type, const char *name);
+
+// The channel at the index to receive from: of a channel or a ticker. NULL when
+// there is neither, or when it can only be sent to.
+gr_channel *gr_receive_channel(lua_State *L, int index);
+
+// --- how waits end (wait.c) ---
+
+// True when the wait is to be done again: it was interrupted by the host's
+// hook, which has run, and did not raise. Raises for GR_DEADLOCK, GR_NOMEM.
+bool gr_wait_again(lua_State *L, gr_status status);
+
+// Pushes nil, "timeout" or nil, "closed".
+int gr_push_failure(lua_State *L, gr_status status);
+
+// --- states (state.c) ---
+
+// Pushes the module's table, made at the first use, after it has installed what
+// this state needs.
+void gr_state_open(lua_State *L, bool is_main);
+
+// --- goroutines (run.c) ---
+
+// Starts a goroutine that runs the call encoded in the block, which is taken
+// over. `detached`: nobody joins. Returns a task with a reference for the
+// caller (none if detached: NULL), or raises when out of memory.
+gr_task *gr_run_start(lua_State *L, gr_block *call, const char *name,
+                      bool detached);
+
+// The same without a Lua state to raise in: NULL when out of memory. The
+// goroutine is not yet runnable: it is to be passed to gr_ready_woken.
+gr_goroutine *gr_run_prepare(gr_block *call, const char *name,
+                             const char *creator, uint64_t parent,
+                             bool detached, gr_task **task);
+
+// Ends the running goroutine now with the values on top of the stack as its
+// results; no pcall catches it.
+GR_NORETURN void gr_run_exit(lua_State *L, int results);
+
+// The task of the running goroutine.
+gr_task *gr_run_self(void);
+
+// Where the running Lua code is, "file:line".
+void gr_run_where(lua_State *L, char creator[GR_CREATOR_BYTES]);
+
+// What to do about errors nobody handles.
+typedef enum gr_on_error { GR_REPORT, GR_REPORT_AND_EXIT, GR_TELL } gr_on_error;
+void gr_run_set_on_error(gr_on_error what, gr_channel *channel);
+void gr_run_push_on_error(lua_State *L);
+
+// The function that is run first in each new state, as a block, or NULL. Set
+// takes it over; get gives a reference.
+void gr_run_set_init(gr_block *init);
+gr_block *gr_run_get_init(void);
+
+// --- dumps (dump.c) ---
+
+// Writes where the goroutines are. The calling goroutine's state is read; the
+// others' only while all are parked.
+void gr_dump_all(lua_State *L);
+
+// --- functions, by topic: each leaves its entries in the table on top ---
+
+void gr_lib_goroutine(lua_State *L);
+void gr_lib_channel(lua_State *L);
+void gr_lib_select(lua_State *L);
+void gr_lib_time(lua_State *L);
+void gr_lib_config(lua_State *L);
+
+// Replacements in the standard libraries of this state.
+void gr_lib_coroutine(lua_State *L);
+void gr_lib_hook(lua_State *L);
+void gr_lib_standard(lua_State *L);
+
+// A new coroutine inherits no hook of ours (hook.c).
+void gr_hook_init_coroutine(lua_State *co);
+
+// Sets the permanent hook of the mode "count" where there is none.
+void gr_hook_count_always(lua_State *L);
+
+// Writes the whole of the text at once.
+void gr_write_error(const char *text);
+
+// Pushes "goroutine 7" and the name of the goroutine, if it has one.
+void gr_push_title(lua_State *L, const gr_task *task, uint64_t id);
+
+extern const gr_handle_type gr_channel_type, gr_ticker_type, gr_timer_type,
+    gr_task_type;
+enum { GR_VIEW_BOTH, GR_VIEW_SENDER, GR_VIEW_RECEIVER };
+
+// Runs before the process ends.
+void gr_run_at_end(void);
+
+#endif

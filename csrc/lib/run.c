@@ -1,0 +1,372 @@
+// SPDX-License-Identifier: MIT
+// The life of a goroutine: a Lua state made on its own stack, the call decoded
+// into it and made, its outcome encoded, errors reported, the state closed.
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/lib.h"
+
+static struct {
+  gr_lock lock;
+  gr_on_error what;
+  gr_channel *channel; // holds a reference
+} on_error = {.lock = GR_LOCK_STATIC(GR_RANK_LEAF)};
+
+static const char traceback_key;
+
+void gr_run_set_on_error(gr_on_error what, gr_channel *channel) {
+  if (channel)
+    gr_channel_retain(channel);
+  gr_lock_lock(&on_error.lock);
+  gr_channel *before = on_error.channel;
+  on_error.what = what;
+  on_error.channel = channel;
+  gr_lock_unlock(&on_error.lock);
+  if (before)
+    gr_channel_release(before);
+}
+
+// The channel that errors go to, with a reference, or NULL.
+static gr_channel *error_channel(void) {
+  gr_lock_lock(&on_error.lock);
+  gr_channel *channel = on_error.channel;
+  if (channel)
+    gr_channel_retain(channel);
+  gr_lock_unlock(&on_error.lock);
+  return channel;
+}
+
+void gr_run_push_on_error(lua_State *L) {
+  gr_channel *channel = error_channel();
+  if (channel) {
+    gr_handle_push(L, &gr_channel_type, channel, GR_VIEW_BOTH);
+    return;
+  }
+  gr_lock_lock(&on_error.lock);
+  bool ends = on_error.what == GR_REPORT_AND_EXIT;
+  gr_lock_unlock(&on_error.lock);
+  lua_pushstring(L, ends ? "exit" : "report");
+}
+
+static gr_block *init_block; // guarded by on_error.lock
+
+void gr_run_set_init(gr_block *init) {
+  gr_lock_lock(&on_error.lock);
+  gr_block *before = init_block;
+  init_block = init;
+  gr_lock_unlock(&on_error.lock);
+  gr_block_release(before);
+}
+
+gr_block *gr_run_get_init(void) {
+  gr_lock_lock(&on_error.lock);
+  gr_block *init = init_block ? gr_block_retain(init_block) : NULL;
+  gr_lock_unlock(&on_error.lock);
+  return init;
+}
+
+static void run_init(lua_State *L) {
+  gr_block *init = gr_run_get_init();
+  if (!init)
+    return;
+  gr_message m = {.kind = GR_MESSAGE_BLOCK, .block = init};
+  gr_message_push(L, &m);
+  lua_call(L, 0, 0);
+}
+
+gr_task *gr_run_self(void) {
+  return gr_self()->owner;
+}
+
+void gr_run_where(lua_State *L, char creator[GR_CREATOR_BYTES]) {
+  lua_Debug ar;
+  creator[0] = '\0';
+  for (int level = 1; lua_getstack(L, level, &ar); level++) {
+    lua_getinfo(L, "Sl", &ar);
+    if (ar.currentline > 0) {
+      snprintf(creator, GR_CREATOR_BYTES, "%s:%d", ar.short_src,
+               ar.currentline);
+      return;
+    }
+  }
+}
+
+// --- reporting ---
+
+static void put_report(const char *report) {
+  gr_write_error(report ? report : "goroutines: a goroutine failed, and there "
+                                   "was not enough memory to tell how\n");
+}
+
+// Tells of a failure that nobody handles, once.
+static void tell(gr_task *task) {
+  gr_channel *channel = error_channel();
+  if (channel && task->event) {
+    gr_goroutine *woken = NULL;
+    gr_message m = {.kind = GR_MESSAGE_BLOCK,
+                    .block = gr_block_retain(task->event)};
+    if (!gr_channel_offer(channel, &m, &woken))
+      gr_message_drop(&m);
+    if (woken)
+      gr_ready_woken(woken);
+  } else {
+    put_report(task->report);
+  }
+  if (channel)
+    gr_channel_release(channel);
+  gr_lock_lock(&on_error.lock);
+  bool ends = on_error.what == GR_REPORT_AND_EXIT;
+  gr_lock_unlock(&on_error.lock);
+  if (ends && !atomic_load(&gr_the_sched.stopping))
+    exit(EXIT_FAILURE);
+}
+
+void gr_run_at_end(void) {
+  gr_run_set_on_error(GR_REPORT, NULL);
+  gr_task_report_all();
+}
+
+// Pushes the error as text; never raises but for memory.
+static int describe(lua_State *L) {
+  luaL_tolstring(L, 1, NULL);
+  return 1;
+}
+
+static void push_description(lua_State *L, int index) {
+  index = lua_absindex(L, index);
+  lua_pushcfunction(L, describe);
+  lua_pushvalue(L, index);
+  if (lua_pcall(L, 1, 1, 0) == LUA_OK)
+    return;
+  lua_pop(L, 1);
+  lua_pushfstring(L, "(an error value, a %s, whose __tostring fails)",
+                  luaL_typename(L, index));
+}
+
+void gr_push_title(lua_State *L, const gr_task *task, uint64_t id) {
+  if (task && task->name)
+    lua_pushfstring(L, "goroutine %I \"%s\"", (LUAI_UACINT)id, task->name);
+  else
+    lua_pushfstring(L, "goroutine %I", (LUAI_UACINT)id);
+}
+
+// [error, traceback] -> the same; fills in the report and the event.
+static void prepare_report(lua_State *L, gr_task *task) {
+  gr_push_title(L, task, task->id);
+  push_description(L, -3);
+  lua_pushfstring(L, "%s: %s\n%s\n", lua_tostring(L, -2), lua_tostring(L, -1),
+                  lua_tostring(L, -3));
+  task->report = strdup(lua_tostring(L, -1));
+  gr_channel *channel = error_channel();
+  if (channel) {
+    gr_channel_release(channel);
+    lua_createtable(L, 0, 4);
+    lua_pushinteger(L, (lua_Integer)task->id);
+    lua_setfield(L, -2, "id");
+    lua_pushstring(L, task->name);
+    lua_setfield(L, -2, "name");
+    lua_pushvalue(L, -4);
+    lua_setfield(L, -2, "err");
+    lua_pushvalue(L, -5);
+    lua_setfield(L, -2, "traceback");
+    task->event = gr_block_encode(L, 1, GR_VALUES_ERROR);
+  }
+  lua_pop(L, 3);
+}
+
+// --- the body ---
+
+// The message handler: keeps the traceback for later, and the error as it is.
+static int handle_error(lua_State *L) {
+  gr_task *task = gr_run_self();
+  luaL_traceback(L, L, NULL, 1);
+  const char *lines = lua_tostring(L, -1), *base = "\n\t[C]: in ?";
+  size_t len = strlen(lines), base_len = strlen(base);
+  if (len > base_len && !strcmp(lines + len - base_len, base))
+    len -= base_len; // our own frame at the bottom
+  lua_pushlstring(L, lines, len);
+  lua_pushfstring(L, "%s\n\tstarted by goroutine %I at %s",
+                  lua_tostring(L, -1), (LUAI_UACINT)task->parent,
+                  task->creator[0] ? task->creator : "?");
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &traceback_key);
+  lua_settop(L, 1);
+  return 1;
+}
+
+typedef struct lifetime {
+  gr_task *task;
+  gr_task_state state;
+  gr_block *outcome;
+} lifetime;
+
+static int do_call(lua_State *L) {
+  lifetime *life = lua_touserdata(L, 1);
+  gr_block *call = life->task->call;
+  lua_settop(L, 0);
+  gr_state_open(L, false);
+  run_init(L);
+  lua_pushcfunction(L, handle_error);
+  int count = gr_block_push(L, call);
+  life->task->call = NULL;
+  gr_block_release(call);
+  if (lua_pcall(L, count - 1, LUA_MULTRET, 1) == LUA_OK) {
+    life->outcome =
+        gr_block_encode(L, lua_gettop(L) - 1, GR_VALUES_RESULT);
+    life->state = GR_TASK_DONE;
+    return 0;
+  }
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &traceback_key);
+  if (!lua_isstring(L, -1)) { // the handler failed: out of memory
+    lua_pop(L, 1);
+    lua_pushliteral(L, "(no traceback)");
+  }
+  prepare_report(L, life->task);
+  life->outcome = gr_block_encode(L, 2, GR_VALUES_ERROR);
+  return 0;
+}
+
+// Encodes the message that do_call itself has failed with, and no traceback.
+static int fail_plainly(lua_State *L) {
+  lifetime *life = lua_touserdata(L, 2);
+  lua_settop(L, 1);
+  push_description(L, 1);
+  lua_pushfstring(L, "stack traceback:\n\tstarted by goroutine %I at %s",
+                  (LUAI_UACINT)life->task->parent, life->task->creator);
+  if (!life->task->report)
+    prepare_report(L, life->task);
+  life->outcome = gr_block_encode(L, 2, GR_VALUES_ERROR);
+  return 0;
+}
+
+static void live(lua_State *L, lifetime *life) {
+  lua_pushcfunction(L, do_call);
+  lua_pushlightuserdata(L, life);
+  if (lua_pcall(L, 1, 0, 0) == LUA_OK)
+    return;
+  life->state = GR_TASK_FAILED;
+  if (!lua_checkstack(L, 4))
+    return;
+  lua_pushcfunction(L, fail_plainly);
+  lua_insert(L, -2);
+  lua_pushlightuserdata(L, life);
+  if (lua_pcall(L, 2, 0, 0) != LUA_OK)
+    lua_pop(L, 1);
+}
+
+// On the scheduler's stack: the goroutine is gone before anybody hears of it.
+static void commit_end(gr_goroutine *g, void *arg) {
+  lifetime *life = arg;
+  gr_task *task = life->task;
+  gr_task_state state = life->state;
+  gr_block *outcome = life->outcome;
+  gr_lock_lock(&task->lock);
+  task->g = NULL;
+  gr_lock_unlock(&task->lock);
+  gr_goroutine_free(g); // with its stack, on which `arg` lies
+  gr_task_end(task, state, outcome);
+  gr_task_release(task);
+}
+
+static GR_NORETURN void end(lua_State *L, lifetime *life) {
+  if (L)
+    lua_close(L);
+  gr_self()->current = NULL;
+  if (life->task->detached && life->state == GR_TASK_FAILED) {
+    tell(life->task);
+    life->task->joined = true; // told
+  }
+  gr_enter();
+  gr_finish(commit_end, life);
+}
+
+static void body(gr_goroutine *g) {
+  lifetime life = {.task = g->owner, .state = GR_TASK_FAILED};
+  gr_leave();
+  lua_State *L = luaL_newstate();
+  if (L) {
+    g->L = L;
+    g->current = L;
+    live(L, &life);
+  }
+  end(L, &life);
+}
+
+gr_goroutine *gr_run_prepare(gr_block *call, const char *name,
+                             const char *creator, uint64_t parent,
+                             bool detached, gr_task **task) {
+  *task = gr_task_new(call, name);
+  if (!*task)
+    return NULL;
+  gr_goroutine *g = gr_goroutine_new(body, *task);
+  if (!g) {
+    (*task)->call = NULL; // stays the caller's
+    gr_task_release(*task);
+    return NULL;
+  }
+  snprintf((*task)->creator, GR_CREATOR_BYTES, "%s", creator);
+  (*task)->id = g->id;
+  (*task)->g = g;
+  (*task)->parent = parent;
+  (*task)->detached = detached;
+  if (!detached)
+    gr_task_retain(*task); // one reference is the goroutine's, one the caller's
+  return g;
+}
+
+gr_task *gr_run_start(lua_State *L, gr_block *call, const char *name,
+                      bool detached) {
+  char creator[GR_CREATOR_BYTES];
+  gr_task *task;
+  gr_run_where(L, creator);
+  gr_goroutine *g = gr_run_prepare(call, name, creator, gr_run_self()->id,
+                                   detached, &task);
+  if (!g) {
+    gr_block_release(call);
+    luaL_error(L, "not enough memory");
+  }
+  gr_enter();
+  gr_start(g);
+  gr_leave();
+  return detached ? NULL : task;
+}
+
+// --- go.exit ---
+
+// Closes the to-be-closed variables of each coroutine in progress, inner to
+// outer, and leaves the stack for good: nothing is unwound, so that no pcall
+// can catch it. An error in a handler does not keep the next from running.
+static void close_all(gr_goroutine *g) {
+  for (gr_resume *r = g->resumes; r; r = r->outer) {
+    lua_resetthread(g->current);
+    g->current = r->from;
+  }
+  g->resumes = NULL;
+  lua_resetthread(g->L);
+}
+
+void gr_run_exit(lua_State *L, int results) {
+  gr_goroutine *g = gr_self();
+  lifetime life = {.task = g->owner, .state = GR_TASK_DONE};
+  if (!g->is_main)
+    life.outcome = gr_block_encode(L, results, GR_VALUES_RESULT);
+  close_all(g);
+  if (g->is_main) {
+    gr_enter();
+    bool ended = gr_wait_for_others();
+    gr_leave();
+    if (!ended) {
+      gr_dump_all(g->L);
+      gr_write_error("goroutines: all goroutines are asleep - deadlock! (main "
+                     "called go.exit)\n");
+      exit(EXIT_FAILURE);
+    }
+    lua_close(g->L);
+    exit(EXIT_SUCCESS);
+  }
+  end(g->L, &life);
+}
+
+__attribute__((constructor)) static void set_hooks(void) {
+  gr_task_on_forgotten = tell;
+}

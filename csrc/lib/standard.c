@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: MIT
+// What is replaced in the standard libraries of every state:
+//   print        writes a line at once, so that lines of goroutines do not mix
+//   os.execute   tell the scheduler that they block; their children have the
+//   io.popen     signal mask that the process began with
+//   os.exit      once a process, however many call it
+//   require      off the thread of a main: what it loads may be C code, which
+//                may block
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/lib.h"
+
+static int base_print(lua_State *L) {
+  int count = lua_gettop(L);
+  luaL_Buffer b;
+  for (int i = 1; i <= count; i++) { // __tostring may do anything: first
+    luaL_tolstring(L, i, NULL);
+    lua_replace(L, i);
+  }
+  luaL_buffinit(L, &b);
+  for (int i = 1; i <= count; i++) {
+    if (i > 1)
+      luaL_addchar(&b, '\t');
+    lua_pushvalue(L, i);
+    luaL_addvalue(&b);
+  }
+  luaL_addchar(&b, '\n');
+  luaL_pushresult(&b);
+  size_t len;
+  const char *line = lua_tolstring(L, -1, &len);
+  fwrite(line, 1, len, stdout);
+  fflush(stdout);
+  return 0;
+}
+
+// Calls the stock function, the upvalue, as one that blocks.
+static int call_blocking(lua_State *L) {
+  sigset_t before;
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_insert(L, 1);
+  int count = lua_gettop(L) - 1;
+  gr_block_begin();
+  pthread_sigmask(SIG_SETMASK, &gr_the_sched.host_mask, &before);
+  int failed = lua_pcall(L, count, LUA_MULTRET, 0);
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  gr_block_end();
+  if (failed)
+    return lua_error(L);
+  return lua_gettop(L);
+}
+
+static atomic_bool exiting;
+
+static int os_exit(lua_State *L) {
+  int status = EXIT_SUCCESS;
+  if (lua_isboolean(L, 1))
+    status = lua_toboolean(L, 1) ? EXIT_SUCCESS : EXIT_FAILURE;
+  else
+    status = (int)luaL_optinteger(L, 1, EXIT_SUCCESS);
+  if (lua_toboolean(L, 2))
+    lua_close(L);
+  if (!atomic_exchange(&exiting, true))
+    exit(status);
+  for (;;) // another one ends the process
+    pause();
+}
+
+static bool is_c_module(lua_State *L) {
+  const char *path = lua_tostring(L, 2); // where the loader found it
+  size_t len = path ? strlen(path) : 0;
+  return len > 3 && (!strcmp(path + len - 3, ".so") ||
+                     (len > 6 && !strcmp(path + len - 6, ".dylib")));
+}
+
+static int base_require(lua_State *L) {
+  gr_goroutine *g = gr_self();
+  const char *name = luaL_checkstring(L, 1);
+  lua_settop(L, 1);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  lua_getfield(L, -1, name);
+  if (lua_toboolean(L, -1))
+    return 1;
+  lua_settop(L, 1);
+  bool was_foreign = atomic_load(&g->foreign);
+  gr_enter();
+  gr_leave_main_thread();
+  gr_leave();
+  atomic_store(&g->foreign, true);
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_insert(L, 1);
+  lua_call(L, 1, 2);
+  if (!was_foreign && !is_c_module(L) && !g->has_c_modules)
+    atomic_store(&g->foreign, false);
+  else
+    g->has_c_modules = true;
+  return 2;
+}
+
+static void replace(lua_State *L, const char *library, const char *name,
+                    lua_CFunction function, bool needs_stock) {
+  if (lua_getglobal(L, library) != LUA_TTABLE) {
+    lua_pop(L, 1);
+    return;
+  }
+  if (!needs_stock) {
+    lua_pushcfunction(L, function);
+    lua_setfield(L, -2, name);
+  } else if (lua_getfield(L, -1, name) == LUA_TFUNCTION) {
+    lua_pushcclosure(L, function, 1);
+    lua_setfield(L, -2, name);
+  } else {
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+}
+
+void gr_lib_standard(lua_State *L) {
+  replace(L, "_G", "print", base_print, false);
+  replace(L, "os", "exit", os_exit, false);
+  replace(L, "os", "execute", call_blocking, true);
+  replace(L, "io", "popen", call_blocking, true);
+  replace(L, "_G", "require", base_require, true);
+}

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT
+// How waits end, in Lua's terms.
+#include <stdio.h>
+
+#include "lib/lib.h"
+
+static int nothing(lua_State *L) {
+  (void)L;
+  return 0;
+}
+
+bool gr_wait_again(lua_State *L, gr_status status) {
+  switch (status) {
+  case GR_INTERRUPTED:
+    lua_pushcfunction(L, nothing); // any call runs the host's hook
+    lua_call(L, 0, 0);
+    return true;
+  case GR_DEADLOCK:
+    gr_dump_all(L);
+    luaL_error(L, "all goroutines are asleep - deadlock!");
+    return false;
+  case GR_NOMEM:
+    luaL_error(L, "not enough memory");
+    return false;
+  default:
+    return false;
+  }
+}
+
+int gr_push_failure(lua_State *L, gr_status status) {
+  lua_pushnil(L);
+  lua_pushstring(L, status == GR_CLOSED ? "closed" : "timeout");
+  return 2;
+}
+
+void gr_write_error(const char *text) {
+  fflush(stdout);
+  fputs(text, stderr);
+  fflush(stderr);
+}

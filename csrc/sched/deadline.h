@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+// Deadlines: things to be done at a point in time. Each processor has a heap
+// of them; a deadline stays in the heap in which it was set. Whoever finds it
+// expired runs it: the processor's worker when it has nothing better to do, or
+// the monitor while that computes.
+#ifndef GR_DEADLINE_H
+#define GR_DEADLINE_H
+
+#include "base/base.h"
+#include "base/heap.h"
+#include "base/lock.h"
+
+typedef struct gr_goroutine gr_goroutine;
+typedef struct gr_deadline gr_deadline;
+typedef struct gr_deadlines gr_deadlines;
+
+// A deadline is one of two kinds:
+//   a wait's   `g` is set: the wait with this ticket times out
+//   an alarm   `fire` is called, with no lock held. What it lives in must stay
+//              until then: `hold` is called under the heap's lock when it is
+//              taken out, and may keep it alive; `fire` lets it go.
+struct gr_deadline {
+  gr_heap_node node; // first; key is the time in ns
+  gr_deadlines *home; // constant while set
+  gr_goroutine *g;
+  uint32_t ticket;
+  void (*hold)(gr_deadline *deadline);
+  void (*fire)(gr_deadline *deadline, uint64_t now_ns);
+  gr_deadline *next_fired;
+};
+
+struct gr_deadlines {
+  gr_lock lock;
+  gr_heap heap; // guarded by lock
+  // The smallest time in the heap, or GR_NEVER. Written under the lock; read
+  // by anybody. seq_cst, pairs with the monitor's wake_at.
+  _Atomic(uint64_t) earliest_ns;
+};
+
+void gr_deadlines_init(gr_deadlines *deadlines);
+void gr_deadlines_fini(gr_deadlines *deadlines);
+
+// Puts a deadline that is not set into the heap. False when out of memory.
+bool gr_deadline_set(gr_deadlines *home, gr_deadline *deadline,
+                     uint64_t when_ns);
+
+// Takes it out. False if it was not set (any more): then it has fired, or is
+// about to. After it, a wait's deadline is touched by nobody.
+bool gr_deadline_clear(gr_deadline *deadline);
+
+// Runs all that have expired at `now_ns`. Goroutines whose wait timed out are
+// made runnable by `ready`. Returns how many deadlines there were.
+unsigned gr_deadlines_fire(gr_deadlines *deadlines, uint64_t now_ns,
+                           void (*ready)(gr_goroutine *g));
+
+static inline uint64_t gr_deadlines_earliest(gr_deadlines *deadlines) {
+  return atomic_load_explicit(&deadlines->earliest_ns, memory_order_relaxed);
+}
+
+#endif

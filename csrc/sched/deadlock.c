@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT
+// A deadlock is known, not guessed: when the last processor goes idle, nothing
+// is queued, no goroutine is in a C call, and no deadline is set, then nothing
+// can make a goroutine runnable any more.
+#include "sched/sched.h"
+
+static bool has_deadlines(void) {
+  unsigned made = atomic_load(&gr_the_sched.processors_made);
+  for (unsigned i = 0; i < made; i++) {
+    gr_processor *p = atomic_load(&gr_the_sched.processors[i]);
+    if (gr_deadlines_earliest(&p->deadlines) != GR_NEVER)
+      return true;
+  }
+  return false;
+}
+
+// A deadline may have been taken out, and what it wakes be on its way to a
+// queue, in the hands of the monitor: it counts as somebody who works.
+gr_goroutine *gr_deadlock_check_locked(void) {
+  gr_sched *s = &gr_the_sched;
+  if (atomic_load(&s->idle_count) < atomic_load(&s->procs) ||
+      s->without_processor || atomic_load(&s->searching) ||
+      atomic_load(&s->monitor_fires) || has_deadlines() ||
+      atomic_load(&s->woken.count))
+    return NULL;
+  for (gr_link *at = s->goroutines.head.next; at != &s->goroutines.head;
+       at = at->next) {
+    gr_goroutine *g = GR_CONTAINER(at, gr_goroutine, all);
+    // A lost wake-up, had there been one, would show here.
+    GR_ASSERT(atomic_load(&g->status) != GR_RUNNABLE);
+    unsigned word = atomic_load(&g->claim);
+    if (g->is_main && (word & GR_CLAIM_MASK) == GR_CLAIM_OPEN &&
+        gr_wait_claim(g, word, GR_CLAIM_DEADLOCK))
+      return g;
+  }
+  return NULL;
+}

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MIT
+#include "sched/goroutine.h"
+
+#include <stdlib.h>
+
+#include "sched/sched.h"
+
+static void begin(void *arg) {
+  gr_goroutine *g = arg;
+  g->entry(g);
+}
+
+static void enlist(gr_goroutine *g) {
+  g->id = atomic_fetch_add(&gr_the_sched.last_id, 1) + 1;
+  atomic_fetch_add(&gr_the_sched.goroutine_count, 1);
+  gr_lock_lock(&gr_the_sched.lock);
+  gr_list_push(&gr_the_sched.goroutines, &g->all);
+  gr_lock_unlock(&gr_the_sched.lock);
+}
+
+gr_goroutine *gr_goroutine_new(void (*entry)(gr_goroutine *g), void *owner) {
+  gr_goroutine *g = calloc(1, sizeof *g);
+  gr_stack *stack = g ? gr_stack_new() : NULL;
+  if (!stack) {
+    free(g);
+    return NULL;
+  }
+  g->stack = stack;
+  g->entry = entry;
+  g->owner = owner;
+  atomic_init(&g->status, GR_WAITING); // for gr_start
+  atomic_init(&g->claim, GR_CLAIM_OBJECT);
+  // The header lies at the stack's end.
+  gr_context_init(&g->context, stack->base,
+                  (size_t)((char *)stack - stack->base), begin, g);
+  enlist(g);
+  return g;
+}
+
+gr_goroutine *gr_goroutine_new_main(void) {
+  gr_goroutine *g = calloc(1, sizeof *g);
+  if (!g)
+    return NULL;
+  g->is_main = true;
+  atomic_init(&g->status, GR_RUNNING);
+  atomic_init(&g->claim, GR_CLAIM_OBJECT);
+  gr_context_init_thread(&g->context);
+  enlist(g);
+  return g;
+}
+
+// --- the last one ---
+
+static bool is_last_locked(void) {
+  gr_list *all = &gr_the_sched.goroutines;
+  return all->head.next->next == &all->head;
+}
+
+// Claims the main that waits to be the last, if it is.
+static gr_goroutine *claim_last_locked(void) {
+  gr_goroutine *g = gr_the_sched.waits_for_others;
+  if (!g || !is_last_locked())
+    return NULL;
+  gr_the_sched.waits_for_others = NULL;
+  unsigned ticket = atomic_load(&g->claim);
+  return gr_wait_claim(g, ticket, GR_CLAIM_OBJECT) ? g : NULL;
+}
+
+static void commit_wait(gr_goroutine *g, void *arg) {
+  (void)arg;
+  gr_lock_lock(&gr_the_sched.lock);
+  gr_the_sched.waits_for_others = g;
+  gr_goroutine *last = claim_last_locked();
+  gr_lock_unlock(&gr_the_sched.lock);
+  if (last)
+    gr_ready(last);
+}
+
+bool gr_wait_for_others(void) {
+  gr_goroutine *g = gr_self();
+  gr_wait_open(g);
+  gr_park(GR_WAIT_OTHERS, NULL, GR_NEVER, commit_wait, NULL);
+  return gr_wait_reason(g) == GR_CLAIM_OBJECT;
+}
+
+void gr_goroutine_free(gr_goroutine *g) {
+  gr_lock_lock(&gr_the_sched.lock);
+  gr_list_remove(&g->all);
+  gr_goroutine *last = claim_last_locked();
+  gr_lock_unlock(&gr_the_sched.lock);
+  if (last)
+    gr_ready(last);
+  if (g->stack) {
+    gr_context_fini(&g->context);
+    gr_stack_free(g->stack);
+  }
+  free(g);
+  atomic_fetch_sub(&gr_the_sched.goroutine_count, 1);
+}
+
+gr_status gr_wait_status(gr_goroutine *g) {
+  switch (gr_wait_reason(g)) {
+  case GR_CLAIM_TIMEOUT:
+    return GR_TIMEOUT;
+  case GR_CLAIM_NOMEM:
+    return GR_NOMEM;
+  case GR_CLAIM_DEADLOCK:
+    return GR_DEADLOCK;
+  case GR_CLAIM_INTERRUPT:
+    return GR_INTERRUPTED;
+  default:
+    return GR_OK;
+  }
+}

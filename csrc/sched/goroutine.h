@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: MIT
+// A goroutine: a flow of control with a C stack, running one Lua state.
+//
+// Status, and who owns the goroutine then (may write what is not atomic):
+//
+//   runnable  the queue that holds it
+//   running   the worker whose `g` it is
+//   waiting   whoever wins its claim
+//   done      its worker, which recycles it
+//
+// A wait is one use of the claim word. The goroutine opens it (gr_wait_open)
+// while it holds the locks of all objects that it will be queued on; whoever
+// wants to end the wait must move the word from the open value of that very
+// wait (the ticket) to a reason. One does; only that one makes it runnable.
+#ifndef GR_GOROUTINE_H
+#define GR_GOROUTINE_H
+
+#include "base/base.h"
+#include "base/list.h"
+#include "sched/context.h"
+#include "sched/deadline.h"
+#include "sched/stack.h"
+
+typedef struct lua_State lua_State;
+struct lua_Debug;
+typedef struct gr_worker gr_worker;
+
+typedef enum gr_goroutine_status {
+  GR_RUNNABLE = 1,
+  GR_RUNNING,
+  GR_WAITING,
+  GR_DONE,
+} gr_goroutine_status;
+
+// Why a goroutine waits, as dumps tell it.
+typedef enum gr_wait_kind {
+  GR_WAIT_NONE,
+  GR_WAIT_SEND,
+  GR_WAIT_RECV,
+  GR_WAIT_SELECT,
+  GR_WAIT_SELECT_NONE,
+  GR_WAIT_SLEEP,
+  GR_WAIT_JOIN,
+  GR_WAIT_OTHERS, // main, after go.exit
+} gr_wait_kind;
+
+// The low bits of the claim word: who ended the wait.
+enum {
+  GR_CLAIM_OPEN = 0,
+  GR_CLAIM_OBJECT, // the object waited on; `woken_by` tells which waiter
+  GR_CLAIM_TIMEOUT,
+  GR_CLAIM_NOMEM,
+  GR_CLAIM_DEADLOCK,
+  GR_CLAIM_INTERRUPT,
+  GR_CLAIM_MASK = 7,
+};
+
+typedef uint32_t gr_ticket;
+
+typedef struct gr_goroutine gr_goroutine;
+
+struct gr_goroutine {
+  gr_context context;
+  gr_stack *stack; // NULL for a main goroutine
+  gr_goroutine *next; // in a queue
+
+  atomic_uint status; // gr_goroutine_status; release, acquire by wakers
+  atomic_uint claim;  // serial number << 3 | GR_CLAIM_...
+
+  // Written by the owner of the claim, before it makes the goroutine runnable.
+  void *woken_by;
+
+  // Set while waiting, for dumps.
+  gr_wait_kind wait_kind;
+  uint64_t wait_since_ns;
+  const void *wait_object;
+
+  gr_deadline deadline; // of the present wait
+
+  // The worker whose thread it must run on, or NULL. Written by the goroutine.
+  gr_worker *bound;
+  uint32_t bound_count; // lock_thread calls not yet undone
+  bool is_main;
+  // It has C code loaded that is not the standard library's or ours, which may
+  // block its thread unannounced: it does not run on the thread of a main.
+  atomic_bool foreign;
+
+  bool has_c_modules; // its own: `foreign` for good
+
+  void (*entry)(gr_goroutine *g);
+  void *owner; // the task, for the layers above
+
+  uint64_t id;
+  lua_State *L; // its state's main thread; written before it runs
+  // The coroutine that runs, which is the one to arm. Written by the goroutine
+  // and by nobody else; read by the signal handler on its thread, and by dumps
+  // while it waits.
+  lua_State *volatile current;
+  // The running coroutines below `current`, innermost first.
+  struct gr_resume *resumes;
+  // Of a main: its hook when it began to wait. If it changes, the host's
+  // Ctrl-C handler was there.
+  void (*hook_at_park)(lua_State *L, struct lua_Debug *ar);
+
+  gr_link all; // in the scheduler's list of all goroutines
+};
+
+// One lua_resume in progress, on the C stack of its goroutine.
+typedef struct gr_resume {
+  lua_State *from;
+  struct gr_resume *outer;
+} gr_resume;
+
+// Makes a goroutine with a stack, which will call entry(g). It is in no queue;
+// gr_ready... starts it. NULL when out of memory.
+gr_goroutine *gr_goroutine_new(void (*entry)(gr_goroutine *g), void *owner);
+
+// Makes the goroutine of a host's thread, running.
+gr_goroutine *gr_goroutine_new_main(void);
+
+// Frees a goroutine that is done or has never been started, stack and all.
+void gr_goroutine_free(gr_goroutine *g);
+
+// Opens a wait of the running goroutine. Called with the locks of all objects
+// held that the wait will be known to.
+static inline gr_ticket gr_wait_open(gr_goroutine *g) {
+  unsigned word = atomic_load_explicit(&g->claim, memory_order_relaxed);
+  gr_ticket ticket = (word & ~(unsigned)GR_CLAIM_MASK) + GR_CLAIM_MASK + 1;
+  atomic_store_explicit(&g->claim, ticket, memory_order_release);
+  return ticket;
+}
+
+// Tries to end the wait that has this ticket. True for one caller only.
+static inline bool gr_wait_claim(gr_goroutine *g, gr_ticket ticket,
+                                 unsigned reason) {
+  unsigned open = ticket;
+  return atomic_compare_exchange_strong_explicit(
+      &g->claim, &open, ticket | reason, memory_order_acq_rel,
+      memory_order_relaxed);
+}
+
+// How the running goroutine's last wait ended.
+static inline unsigned gr_wait_reason(gr_goroutine *g) {
+  return atomic_load_explicit(&g->claim, memory_order_acquire) &
+         GR_CLAIM_MASK;
+}
+
+// What that is for the caller of an operation; not for GR_CLAIM_OBJECT.
+gr_status gr_wait_status(gr_goroutine *g);
+
+#endif

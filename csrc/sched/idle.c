@@ -1,0 +1,460 @@
+// SPDX-License-Identifier: MIT
+// Going idle and being woken. The danger is work that lies in a queue while
+// everybody sleeps. The two sides:
+//
+//   waker:  queue the work,              full barrier, look for idle processors
+//   idler:  announce itself as idle,     full barrier, look at every queue again
+//
+// One of them sees the other. A waker does nothing while somebody searches: a
+// searcher that finds work and was the last one wakes another; one that finds
+// nothing first stops being counted and then looks at every queue again. Every
+// idler looks again, whether it has searched or not, so that a waker that saw
+// no idle processor because this one was on its way is not lost either.
+#include "sched/sched.h"
+
+#include <pthread.h>
+
+#include "sched/monitor.h"
+#include "sched/preempt.h"
+
+enum {
+  SEARCH_NS = 30000, // how long to look before going to sleep
+  RIPE_NS = 4000,    // what stays in a next slot for so long may be stolen
+};
+
+// --- idle processors: under the scheduler's lock ---
+
+static void add_idle_locked(gr_processor *p) {
+  p->is_idle = true;
+  p->woken_to_search = false;
+  p->next_idle = gr_the_sched.idle_processors;
+  gr_the_sched.idle_processors = p;
+  atomic_fetch_add(&gr_the_sched.idle_count, 1);
+}
+
+static void remove_idle_locked(gr_processor *p) {
+  gr_processor **at = &gr_the_sched.idle_processors;
+  while (*at != p)
+    at = &(*at)->next_idle;
+  *at = p->next_idle;
+  p->is_idle = false;
+  atomic_fetch_sub(&gr_the_sched.idle_count, 1);
+}
+
+void gr_detach_locked(gr_worker *w, gr_processor *p) {
+  GR_ASSERT(p->worker == w);
+  p->worker = NULL;
+  atomic_store(&w->p, NULL);
+}
+
+static void attach_locked(gr_worker *w, gr_processor *p) {
+  GR_ASSERT(!p->worker && !p->is_idle);
+  p->worker = w;
+  atomic_store(&w->p, p);
+}
+
+// --- waking ---
+
+// Has an idle processor look for work: wakes the worker that sleeps with it,
+// or gives it one. It is out of the idle list.
+static void rouse(gr_processor *p, bool sleeps) {
+  if (sleeps)
+    gr_loop_wake(&p->loop);
+  else
+    gr_handoff(p, true);
+}
+
+void gr_wake_processor(void) {
+  gr_sched *s = &gr_the_sched;
+  atomic_thread_fence(memory_order_seq_cst); // see the head of this file
+  if (atomic_load_explicit(&s->idle_count, memory_order_relaxed) == 0)
+    return;
+  unsigned none = 0;
+  if (atomic_load_explicit(&s->searching, memory_order_relaxed) != 0 ||
+      !atomic_compare_exchange_strong(&s->searching, &none, 1))
+    return;
+  gr_lock_lock(&s->lock);
+  gr_processor *p = s->idle_processors;
+  bool sleeps = false;
+  if (p) {
+    remove_idle_locked(p);
+    sleeps = p->worker != NULL;
+    p->woken_to_search = sleeps;
+  }
+  gr_lock_unlock(&s->lock);
+  if (p)
+    rouse(p, sleeps);
+  else
+    atomic_fetch_sub(&s->searching, 1);
+}
+
+void gr_handoff(gr_processor *p, bool to_search) {
+  gr_sched *s = &gr_the_sched;
+  atomic_fetch_add_explicit(&s->handoffs, 1, memory_order_relaxed);
+  gr_lock_lock(&s->lock);
+  gr_worker *w = s->idle_workers;
+  if (w) {
+    s->idle_workers = w->next_idle;
+    w->searching = to_search;
+    attach_locked(w, p);
+  }
+  gr_lock_unlock(&s->lock);
+  if (w) {
+    uv_sem_post(&w->handed);
+    return;
+  }
+  if (gr_worker_start(p, to_search))
+    return;
+  // No thread to be had: whoever goes idle or wakes somebody tries again.
+  if (to_search)
+    atomic_fetch_sub(&s->searching, 1);
+  gr_lock_lock(&s->lock);
+  add_idle_locked(p);
+  gr_lock_unlock(&s->lock);
+}
+
+// Where a bound goroutine that has become runnable is to go.
+typedef struct route {
+  gr_processor *sleeping; // to be woken
+  gr_worker *given;       // has been given a processor
+  bool queued, moved;
+} route;
+
+// The worker's thread is stuck in a C call, on the stack of another goroutine.
+// A main need not wait for that: its own stack is free, and any thread can go
+// on with it. The caller's becomes the one that it is bound to.
+static bool move_main_locked(gr_goroutine *g, gr_worker *to) {
+#ifdef GR_TSAN
+  return false; // it does not let a thread go on with another one's stack
+#endif
+  gr_worker *from = g->bound;
+  if (!g->is_main || g->bound_count > 0 || to->main || to->runs_bound_only)
+    return false;
+  from->main = NULL;
+  to->main = g;
+  g->bound = to;
+  return true;
+}
+
+static route route_locked(gr_goroutine *g, gr_worker *self) {
+  gr_sched *s = &gr_the_sched;
+  gr_worker *target = g->bound;
+  gr_processor *p = atomic_load(&target->p);
+  gr_processor *own = self ? atomic_load(&self->p) : NULL;
+  bool between = own && !atomic_load(&self->g); // runs no goroutine now
+  route r = {0};
+  if (p) {
+    atomic_store(&target->bound_ready, g);
+    if (p->is_idle) {
+      remove_idle_locked(p);
+      r.sleeping = p;
+    } else {
+      gr_preempt_locked(target, atomic_load(&target->slice));
+    }
+  } else if (!between) {
+    gr_fifo_push(&s->woken, g); // whoever takes it comes here again
+    r.queued = true;
+  } else if (target->awaits_processor) {
+    atomic_store(&target->bound_ready, g);
+    target->awaits_processor = false;
+    gr_detach_locked(self, own);
+    attach_locked(target, own);
+    r.given = target;
+  } else if (move_main_locked(g, self)) {
+    atomic_store(&self->bound_ready, g);
+    r.moved = true;
+  } else {
+    atomic_store(&target->bound_ready, g); // when it comes back
+  }
+  return r;
+}
+
+void gr_ready_bound(gr_goroutine *g) {
+  gr_lock_lock(&gr_the_sched.lock);
+  route r = route_locked(g, gr_worker_self());
+  gr_lock_unlock(&gr_the_sched.lock);
+  if (r.sleeping)
+    gr_loop_wake(&r.sleeping->loop);
+  if (r.given)
+    uv_sem_post(&r.given->handed);
+  if (r.queued)
+    gr_wake_processor();
+  if (r.moved)
+    pthread_sigmask(SIG_SETMASK, &gr_the_sched.host_mask, NULL);
+}
+
+void gr_wait_for_processor(gr_worker *w) {
+  gr_sched *s = &gr_the_sched;
+  bool queued = false;
+  if (w->searching)
+    gr_stop_searching(w, false);
+  gr_lock_lock(&s->lock);
+  if (w->scheduler_stack && !w->main)
+    gr_preempt_unblock(); // main went on elsewhere, and the signals with it
+  if (!atomic_load(&s->stopping)) {
+    gr_goroutine *g = atomic_load(&w->bound_ready);
+    if (g) {
+      atomic_store(&w->bound_ready, NULL);
+      gr_fifo_push(&s->woken, g);
+      queued = true;
+    }
+    // A host's thread, or one that serves one goroutine only, gets its
+    // processor from whoever readies that goroutine.
+    w->awaits_processor = w->main || w->runs_bound_only;
+    if (!w->awaits_processor) {
+      w->next_idle = s->idle_workers;
+      s->idle_workers = w;
+    }
+  }
+  gr_lock_unlock(&s->lock);
+  if (queued)
+    gr_wake_processor();
+  if (!atomic_load(&s->stopping))
+    uv_sem_wait(&w->handed);
+}
+
+// --- searching ---
+
+void gr_stop_searching(gr_worker *w, bool found) {
+  w->searching = false;
+  bool last = atomic_fetch_sub(&gr_the_sched.searching, 1) == 1;
+  if (found && last)
+    gr_wake_processor();
+}
+
+// A goroutine seen in a next slot, which its processor did not take meanwhile.
+typedef struct sighting {
+  gr_processor *p;
+  gr_goroutine *g;
+  unsigned turns;
+  uint64_t since_ns;
+} sighting;
+
+// Steals from a next slot only what has been there for a while: partners that
+// take turns on a processor are better left together.
+static gr_goroutine *steal_ripe(gr_processor *from, sighting *seen,
+                                uint64_t now_ns) {
+  gr_goroutine *g =
+      atomic_load_explicit(&from->runq.next, memory_order_acquire);
+  unsigned turns = atomic_load_explicit(&from->turns, memory_order_relaxed);
+  if (!g)
+    return NULL;
+  if (seen->p != from || seen->g != g || seen->turns != turns) {
+    if (seen->p == from || now_ns - seen->since_ns > RIPE_NS * 2)
+      *seen = (sighting){from, g, turns, now_ns};
+    return NULL;
+  }
+  if (now_ns - seen->since_ns < RIPE_NS ||
+      !gr_runq_steal_next(&from->runq, g))
+    return NULL;
+  return g;
+}
+
+static gr_goroutine *steal(gr_processor *self, sighting *seen,
+                           uint64_t now_ns) {
+  gr_sched *s = &gr_the_sched;
+  unsigned made = atomic_load_explicit(&s->processors_made,
+                                       memory_order_acquire);
+  unsigned start = gr_random_below(&self->random, made);
+  for (unsigned i = 0; i < made; i++) {
+    gr_processor *from = atomic_load_explicit(
+        &s->processors[(start + i) % made], memory_order_acquire);
+    if (from == self)
+      continue;
+    gr_goroutine *g = gr_runq_steal(&self->runq, &from->runq);
+    if (!g)
+      g = steal_ripe(from, seen, now_ns);
+    if (g) {
+      atomic_fetch_add_explicit(&s->steals, 1, memory_order_relaxed);
+      return g;
+    }
+  }
+  return NULL;
+}
+
+static bool has_shared_work(gr_worker *w) {
+  gr_sched *s = &gr_the_sched;
+  return atomic_load_explicit(&s->woken.count, memory_order_relaxed) ||
+         atomic_load_explicit(&s->global.count, memory_order_relaxed) ||
+         atomic_load_explicit(&w->bound_ready, memory_order_relaxed) ||
+         atomic_load_explicit(&s->stopping, memory_order_relaxed);
+}
+
+// At most half of the processors that are not idle search at the same time.
+static bool start_searching(gr_worker *w) {
+  gr_sched *s = &gr_the_sched;
+  if (w->searching)
+    return true;
+  unsigned procs = atomic_load(&s->procs), idle = atomic_load(&s->idle_count);
+  unsigned busy = procs > idle ? procs - idle : 0;
+  if (2 * atomic_load(&s->searching) >= busy)
+    return false;
+  atomic_fetch_add(&s->searching, 1);
+  w->searching = true;
+  return true;
+}
+
+// Looks at all queues, and for a while longer if it may. NULL also when there
+// is something in a queue that everybody may take from.
+static gr_goroutine *search(gr_worker *w, gr_processor *p) {
+  sighting seen = {0};
+  uint64_t now_ns = gr_now_ns(), end_ns = now_ns + SEARCH_NS;
+  bool patient = start_searching(w);
+  do {
+    gr_goroutine *g = steal(p, &seen, now_ns);
+    if (g)
+      return g;
+    for (int i = 0; i < 20 && !has_shared_work(w); i++)
+      gr_cpu_relax();
+    now_ns = gr_now_ns();
+  } while (patient && !has_shared_work(w) && now_ns < end_ns &&
+           gr_deadlines_earliest(&p->deadlines) > now_ns);
+  return NULL;
+}
+
+// --- sleeping ---
+
+// True if any queue has something in it. What is in a next slot counts only if
+// its processor does not take it in the next moments.
+static bool sees_work(gr_worker *w, gr_processor *self) {
+  gr_sched *s = &gr_the_sched;
+  if (has_shared_work(w))
+    return true;
+  unsigned made = atomic_load(&s->processors_made);
+  for (unsigned i = 0; i < made; i++) {
+    gr_processor *p = atomic_load(&s->processors[i]);
+    if (p == self)
+      continue;
+    if (gr_runq_count(&p->runq))
+      return true;
+    unsigned turns = atomic_load(&p->turns);
+    if (!atomic_load(&p->runq.next))
+      continue;
+    uint64_t end_ns = gr_now_ns() + RIPE_NS;
+    while (gr_now_ns() < end_ns && atomic_load(&p->turns) == turns)
+      gr_cpu_relax();
+    if (atomic_load(&p->turns) == turns && atomic_load(&p->runq.next))
+      return true;
+  }
+  return false;
+}
+
+// Puts p into the idle list, unless there is something to do after all. If
+// this was the last one, looks for a deadlock; *victim is then to be readied.
+static bool announce(gr_worker *w, gr_processor *p, gr_goroutine **victim) {
+  gr_sched *s = &gr_the_sched;
+  gr_lock_lock(&s->lock);
+  bool idle = !has_shared_work(w) && p->id < atomic_load(&s->procs);
+  if (idle) {
+    add_idle_locked(p);
+    *victim = gr_deadlock_check_locked();
+  }
+  gr_lock_unlock(&s->lock);
+  return idle;
+}
+
+// The processor is in use again, by whatever it was woken.
+static void withdraw(gr_worker *w, gr_processor *p) {
+  gr_lock_lock(&gr_the_sched.lock);
+  if (p->is_idle)
+    remove_idle_locked(p);
+  else if (p->woken_to_search)
+    w->searching = true; // counted by the waker
+  p->woken_to_search = false;
+  gr_lock_unlock(&gr_the_sched.lock);
+}
+
+static void push_own(gr_goroutine *g) {
+  gr_ready_woken(g);
+}
+
+static bool fire_expired(gr_processor *p) {
+  if (gr_deadlines_earliest(&p->deadlines) == GR_NEVER)
+    return false;
+  return gr_deadlines_fire(&p->deadlines, gr_now_ns(), push_own) > 0;
+}
+
+gr_goroutine *gr_idle(gr_worker *w) {
+  gr_processor *p = atomic_load_explicit(&w->p, memory_order_relaxed);
+  if (fire_expired(p))
+    return NULL;
+  gr_goroutine *g = NULL;
+  if (atomic_load_explicit(&gr_the_sched.processors_made,
+                           memory_order_relaxed) > 1)
+    g = search(w, p);
+  if (g || has_shared_work(w))
+    return g;
+
+  gr_goroutine *victim = NULL;
+  if (w->searching)
+    gr_stop_searching(w, false);
+  if (!announce(w, p, &victim))
+    return NULL;
+  atomic_thread_fence(memory_order_seq_cst);
+  if (!victim && !sees_work(w, p))
+    gr_loop_run(&p->loop, gr_deadlines_earliest(&p->deadlines));
+  withdraw(w, p);
+  if (victim)
+    gr_ready_woken(victim);
+  fire_expired(p);
+  gr_monitor_busy();
+  return NULL;
+}
+
+// --- how many ---
+
+void gr_take_first_processor(gr_worker *w) {
+  gr_processor *p = atomic_load(&gr_the_sched.processors[0]);
+  gr_lock_lock(&gr_the_sched.lock);
+  remove_idle_locked(p);
+  attach_locked(w, p);
+  gr_lock_unlock(&gr_the_sched.lock);
+}
+
+bool gr_set_procs(uint32_t count) {
+  gr_sched *s = &gr_the_sched;
+  bool enough = true;
+  gr_lock_lock(&s->lock);
+  uint32_t made = atomic_load(&s->processors_made);
+  gr_lock_unlock(&s->lock);
+  for (; enough && made < count; made++) {
+    gr_processor *p = gr_processor_new(made, gr_now_ns());
+    enough = p != NULL;
+    if (!p)
+      break;
+    gr_lock_lock(&s->lock);
+    if (atomic_load(&s->processors_made) == made) {
+      atomic_store(&s->processors[made], p);
+      atomic_store(&s->processors_made, made + 1);
+      p = NULL;
+    }
+    gr_lock_unlock(&s->lock);
+    if (p)
+      gr_processor_free(p); // somebody else was quicker
+  }
+  if (!enough)
+    return false;
+  gr_lock_lock(&s->lock);
+  uint32_t before = atomic_load(&s->procs);
+  atomic_store(&s->procs, count);
+  // Idle ones above the new count stay in the list no longer; their workers
+  // find out when they are woken. New ones are idle at first.
+  for (uint32_t i = count; i < before; i++) {
+    gr_processor *p = atomic_load(&s->processors[i]);
+    if (p->is_idle) {
+      remove_idle_locked(p);
+      if (p->worker)
+        gr_loop_wake(&p->loop);
+    }
+  }
+  for (uint32_t i = before; i < count; i++) {
+    gr_processor *p = atomic_load(&s->processors[i]);
+    if (!p->worker && !p->is_idle)
+      add_idle_locked(p);
+  }
+  gr_lock_unlock(&s->lock);
+  gr_monitor_busy();
+  if (before > 0) // else there is nobody to run anything yet
+    gr_wake_processor();
+  return true;
+}

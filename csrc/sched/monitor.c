@@ -1,0 +1,382 @@
+// SPDX-License-Identifier: MIT
+// One round looks at each processor under the scheduler's lock, so that none
+// changes hands meanwhile, and does what takes other locks afterwards.
+#include "sched/monitor.h"
+
+#include <fcntl.h>
+#include <lua.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#ifdef __linux__
+#include <linux/membarrier.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
+#include "sched/sched.h"
+
+enum {
+  QUIET_ROUNDS = 20,     // rounds without anything running before deep sleep
+  ROUND_MIN_NS = 20000,  // at most one round in this time
+  WOKEN_NS = 100000,     // when to look again whether those woken run
+  PATIENCE = 2,          // signals without effect before a processor is taken
+};
+
+_Atomic(uint64_t) gr_monitor_wake_at = GR_NEVER;
+
+static struct {
+  pthread_t thread;
+  gr_loop loop;
+  atomic_bool stop;
+} monitor;
+
+// --- membarrier ---
+
+static void init_barrier(void) {
+#if defined(__linux__) && !defined(GR_TSAN)
+  gr_enter_needs_fence =
+      syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0,
+              0) != 0;
+#else
+  gr_enter_needs_fence = true;
+#endif
+}
+
+// A full barrier in every thread of the process.
+static void barrier_everywhere(void) {
+#ifdef __linux__
+  if (!gr_enter_needs_fence) {
+    syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+    return;
+  }
+#endif
+  atomic_thread_fence(memory_order_seq_cst);
+}
+
+// --- looking ---
+
+static uint64_t cpu_of(gr_worker *w) {
+#ifdef __linux__
+  clockid_t clock;
+  struct timespec ts;
+  if (pthread_getcpuclockid(w->thread, &clock) == 0 &&
+      clock_gettime(clock, &ts) == 0)
+    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+#endif
+  (void)w;
+  return 0;
+}
+
+// Takes the processor from a goroutine that is not inside the runtime. See the
+// protocol in worker.h.
+static bool retake_locked(gr_worker *w, gr_processor *p) {
+  gr_sched *s = &gr_the_sched;
+  atomic_store(&w->retaking, true);
+  barrier_everywhere();
+  gr_goroutine *g = atomic_load(&w->g);
+  bool taken = g && !atomic_load(&w->in_runtime);
+  if (taken) {
+    gr_detach_locked(w, p);
+    s->without_processor++;
+    atomic_store(&g->foreign, true); // not on a main's thread again
+    gr_goroutine *stuck = atomic_exchange(&w->bound_ready, NULL);
+    if (stuck)
+      gr_fifo_push(&s->woken, stuck); // may go on on another thread
+    atomic_fetch_add_explicit(&s->retakes, 1, memory_order_relaxed);
+  }
+  atomic_store(&w->retaking, false);
+  return taken;
+}
+
+static bool others_wait_locked(gr_processor *p, gr_worker *w) {
+  gr_sched *s = &gr_the_sched;
+  return atomic_load(&s->global.count) || atomic_load(&s->woken.count) ||
+         atomic_load(&p->runq.next) || gr_runq_count(&p->runq) ||
+         atomic_load(&w->bound_ready) || p->id >= atomic_load(&s->procs);
+}
+
+// What one round finds out.
+typedef struct round {
+  uint64_t now_ns, slice_ns;
+  uint64_t next_ns;       // when to look again
+  unsigned woken;         // goroutines for which no hog has made way yet
+  bool any_busy;
+  gr_processor *retaken;  // list by next_idle
+} round;
+
+// True if the thread could run, and waits for a CPU only.
+static bool is_runnable(gr_worker *w) {
+#ifdef __linux__
+  char path[64], text[256];
+  snprintf(path, sizeof path, "/proc/self/task/%d/stat",
+           atomic_load(&w->tid));
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  ssize_t len = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+  if (fd >= 0)
+    close(fd);
+  if (len <= 0)
+    return true;
+  text[len] = '\0';
+  const char *state = strrchr(text, ')'); // behind the name, in parentheses
+  return !state || state[1] != ' ' || state[2] == 'R';
+#else
+  (void)w;
+  return false;
+#endif
+}
+
+// Notes how far the worker has come; true if it is blocked in the kernel: it
+// has used no CPU since the last round, though not for want of one.
+static bool note_blocked(gr_worker *w) {
+  uint64_t cpu_ns = cpu_of(w);
+  bool stands = cpu_ns == w->seen_cpu_ns;
+  w->seen_cpu_ns = cpu_ns;
+  return stands && !is_runnable(w);
+}
+
+// Ends what the worker runs if that is due. True if its processor was taken.
+static bool look_after_locked(round *r, gr_processor *p, gr_worker *w) {
+  uint32_t slice = atomic_load(&w->slice);
+  bool is_new = slice != w->seen_slice, blocked = note_blocked(w);
+  if (is_new) {
+    w->seen_slice = slice;
+    w->seen_since_ns = r->now_ns;
+    w->signals = 0;
+  }
+  if (!others_wait_locked(p, w))
+    return false;
+  if (atomic_load(&w->blocking))
+    return retake_locked(w, p);
+  if (is_new)
+    return false;
+  bool over = r->now_ns - w->seen_since_ns >= r->slice_ns;
+  if (over && (blocked || w->signals >= PATIENCE) && retake_locked(w, p))
+    return true;
+  if (over || r->woken > 0) {
+    if (r->woken > 0)
+      r->woken--;
+    w->signals += over;
+    gr_preempt_locked(w, slice);
+  }
+  return false;
+}
+
+// A goroutine that computes without a processor is stopped at its next
+// instruction, however often the hook gets lost.
+static void stop_stray_locked(gr_worker *w) {
+  if (!note_blocked(w))
+    gr_preempt_locked(w, atomic_load(&w->slice));
+}
+
+static void sooner(round *r, uint64_t when_ns) {
+  if (when_ns < r->next_ns)
+    r->next_ns = when_ns;
+}
+
+static void look_at_workers(round *r) {
+  gr_sched *s = &gr_the_sched;
+  gr_lock_lock(&s->lock);
+  r->woken = atomic_load(&s->woken.count);
+  for (gr_link *at = s->workers.head.next; at != &s->workers.head;
+       at = at->next) {
+    gr_worker *w = GR_CONTAINER(at, gr_worker, all);
+    gr_processor *p = atomic_load(&w->p);
+    if (w->is_gone || (p && p->is_idle) || !atomic_load(&w->g))
+      continue;
+    r->any_busy = true;
+    if (!p) {
+      stop_stray_locked(w);
+    } else if (look_after_locked(r, p, w)) {
+      p->next_idle = r->retaken;
+      r->retaken = p;
+    }
+  }
+  if (r->any_busy)
+    sooner(r, r->now_ns + r->slice_ns / 2);
+  if (r->woken > 0)
+    sooner(r, r->now_ns + WOKEN_NS);
+  gr_lock_unlock(&s->lock);
+}
+
+// True if nobody but the monitor looks at the deadlines of p.
+static bool is_unwatched(gr_processor *p) {
+  gr_lock_lock(&gr_the_sched.lock);
+  bool unwatched = !p->is_idle || !p->worker;
+  gr_lock_unlock(&gr_the_sched.lock);
+  return unwatched;
+}
+
+// What was fired may have made nothing runnable, and all may have gone idle
+// meanwhile.
+static void end_deadlock(void) {
+  gr_lock_lock(&gr_the_sched.lock);
+  gr_goroutine *victim = gr_deadlock_check_locked();
+  gr_lock_unlock(&gr_the_sched.lock);
+  if (victim)
+    gr_ready_woken(victim);
+}
+
+// Runs what has expired where nobody else does.
+static void fire_deadlines(round *r) {
+  gr_sched *s = &gr_the_sched;
+  unsigned made = atomic_load(&s->processors_made);
+  for (unsigned i = 0; i < made; i++) {
+    gr_processor *p = atomic_load(&s->processors[i]);
+    uint64_t earliest = atomic_load(&p->deadlines.earliest_ns);
+    if (earliest == GR_NEVER || !is_unwatched(p))
+      continue;
+    if (earliest <= r->now_ns) {
+      atomic_fetch_add(&s->monitor_fires, 1); // see deadlock.c
+      gr_deadlines_fire(&p->deadlines, r->now_ns, gr_ready_woken);
+      atomic_fetch_sub(&s->monitor_fires, 1);
+      end_deadlock();
+    }
+    sooner(r, atomic_load(&p->deadlines.earliest_ns));
+  }
+}
+
+// --- Ctrl-C while main waits ---
+
+static struct sigaction host_interrupt;
+
+static void on_interrupt(int sig, siginfo_t *info, void *context) {
+  if (host_interrupt.sa_flags & SA_SIGINFO)
+    host_interrupt.sa_sigaction(sig, info, context);
+  else
+    host_interrupt.sa_handler(sig);
+  gr_monitor_kick();
+}
+
+// Before all sleep: lets the host's handler of Ctrl-C wake us as well. The
+// stock interpreter sets its handler anew for each chunk that it runs.
+static void follow_interrupts(void) {
+  struct sigaction now, ours = {.sa_sigaction = on_interrupt,
+                                .sa_flags = SA_SIGINFO | SA_RESTART};
+  sigemptyset(&ours.sa_mask);
+  if (sigaction(SIGINT, NULL, &now) != 0)
+    return;
+  if (now.sa_flags & SA_SIGINFO) {
+    if (now.sa_sigaction == on_interrupt)
+      return;
+  } else if (now.sa_handler == SIG_DFL || now.sa_handler == SIG_IGN) {
+    return;
+  }
+  host_interrupt = now;
+  sigaction(SIGINT, &ours, NULL);
+}
+
+// A main whose hook has changed while it waits was interrupted by its host.
+static gr_goroutine *find_interrupted_locked(void) {
+  gr_sched *s = &gr_the_sched;
+  for (gr_link *at = s->workers.head.next; at != &s->workers.head;
+       at = at->next) {
+    gr_goroutine *g = GR_CONTAINER(at, gr_worker, all)->main;
+    if (!g)
+      continue;
+    unsigned word = atomic_load(&g->claim);
+    if ((word & GR_CLAIM_MASK) == GR_CLAIM_OPEN &&
+        atomic_load(&g->status) == GR_WAITING &&
+        lua_gethook(g->L) != g->hook_at_park &&
+        gr_wait_claim(g, word, GR_CLAIM_INTERRUPT))
+      return g;
+  }
+  return NULL;
+}
+
+static void interrupt_mains(void) {
+  gr_lock_lock(&gr_the_sched.lock);
+  gr_goroutine *g = find_interrupted_locked();
+  gr_lock_unlock(&gr_the_sched.lock);
+  if (g)
+    gr_ready_woken(g);
+}
+
+// --- the thread ---
+
+static void one_round(round *r) {
+  r->now_ns = gr_now_ns();
+  r->slice_ns = atomic_load(&gr_the_sched.slice_ns);
+  r->next_ns = GR_NEVER;
+  fire_deadlines(r);
+  interrupt_mains();
+  look_at_workers(r);
+  for (gr_processor *p = r->retaken, *next; p; p = next) {
+    next = p->next_idle;
+    gr_handoff(p, false);
+  }
+}
+
+static bool any_busy(void) {
+  gr_sched *s = &gr_the_sched;
+  bool busy = false;
+  gr_lock_lock(&s->lock);
+  for (gr_link *at = s->workers.head.next; at != &s->workers.head && !busy;
+       at = at->next)
+    busy = atomic_load(&GR_CONTAINER(at, gr_worker, all)->g) != NULL;
+  gr_lock_unlock(&s->lock);
+  return busy;
+}
+
+// Says when the monitor will look next, and then looks once more at what it
+// might have missed (seq_cst): whoever sets an earlier deadline or begins to
+// work later sees what was said, and kicks.
+static uint64_t announce(round *r) {
+  atomic_store(&gr_monitor_wake_at, r->next_ns);
+  round again = {.next_ns = r->next_ns}; // now_ns is 0: fires nothing
+  fire_deadlines(&again);
+  if (again.next_ns == GR_NEVER && any_busy())
+    sooner(&again, r->now_ns + r->slice_ns / 2);
+  return again.next_ns;
+}
+
+static void *run_monitor(void *unused) {
+  (void)unused;
+  unsigned quiet = 0;
+  while (!atomic_load(&monitor.stop)) {
+    round r = {0};
+    one_round(&r);
+    quiet = r.any_busy ? 0 : quiet + 1;
+    if (quiet < QUIET_ROUNDS)
+      sooner(&r, r.now_ns + r.slice_ns / 2);
+    else
+      follow_interrupts();
+    if (r.next_ns < r.now_ns + ROUND_MIN_NS)
+      r.next_ns = r.now_ns + ROUND_MIN_NS;
+    gr_loop_run(&monitor.loop, announce(&r));
+    atomic_store(&gr_monitor_wake_at, 0); // awake: no need to kick
+  }
+  return NULL;
+}
+
+void gr_monitor_kick(void) {
+  gr_loop_wake(&monitor.loop);
+}
+
+int gr_monitor_start(void) {
+  init_barrier();
+  int err = gr_loop_init(&monitor.loop);
+  if (err)
+    return err;
+  atomic_store(&monitor.stop, false);
+  atomic_store(&gr_monitor_wake_at, 0);
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  err = pthread_create(&monitor.thread, NULL, run_monitor, NULL);
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  if (err)
+    gr_loop_fini(&monitor.loop);
+  return err ? uv_translate_sys_error(err) : 0;
+}
+
+void gr_monitor_stop(void) {
+  atomic_store(&monitor.stop, true);
+  gr_monitor_kick();
+  pthread_join(monitor.thread, NULL);
+  gr_loop_fini(&monitor.loop);
+}

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT
+// The monitor: a thread without a processor that looks after those who
+// compute. It ends slices that are too long, takes processors from goroutines
+// that block in C, and runs the deadlines of processors whose workers are busy.
+#ifndef GR_MONITOR_H
+#define GR_MONITOR_H
+
+#include "base/base.h"
+#include "sched/processor.h"
+
+// When the monitor will look next, in ns; GR_NEVER while all sleep. seq_cst:
+// it stores this and then looks at the deadlines; who sets a deadline stores
+// that and then looks at this.
+extern _Atomic(uint64_t) gr_monitor_wake_at;
+
+// Starts and stops the thread. 0 or libuv's error code.
+int gr_monitor_start(void);
+void gr_monitor_stop(void);
+
+// Has the monitor look now. Any thread; signal-safe.
+void gr_monitor_kick(void);
+
+// A worker is about to run a goroutine: the deadlines of its processor are the
+// monitor's to watch meanwhile.
+static inline void gr_monitor_watch(gr_processor *p) {
+  if (GR_UNLIKELY(gr_deadlines_earliest(&p->deadlines) <
+                  atomic_load_explicit(&gr_monitor_wake_at,
+                                       memory_order_relaxed)))
+    gr_monitor_kick();
+}
+
+// A worker that slept is busy again.
+static inline void gr_monitor_busy(void) {
+  if (GR_UNLIKELY(atomic_load(&gr_monitor_wake_at) == GR_NEVER))
+    gr_monitor_kick();
+}
+
+#endif

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: MIT
+#include "sched/runtime.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "sched/monitor.h"
+#include "sched/preempt.h"
+#include "sched/sched.h"
+
+enum { STOP_NS = 100000000, RESIGNAL_NS = 500000 };
+
+// --- how many processors ---
+
+#ifdef __linux__
+static bool read_line(const char *path, char *line, size_t room) {
+  FILE *f = fopen(path, "re");
+  if (!f)
+    return false;
+  bool got = fgets(line, (int)room, f) != NULL;
+  fclose(f);
+  return got;
+}
+
+// The CPU quota of the process's cgroup (version 2, or 1), rounded up to whole
+// processors; 0 when there is none.
+static unsigned cgroup_quota(void) {
+  char line[128];
+  long long quota = 0, period = 0;
+  if (read_line("/sys/fs/cgroup/cpu.max", line, sizeof line)) {
+    if (sscanf(line, "%lld %lld", &quota, &period) != 2)
+      return 0;
+  } else {
+    if (read_line("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", line, sizeof line))
+      quota = atoll(line);
+    if (read_line("/sys/fs/cgroup/cpu/cpu.cfs_period_us", line, sizeof line))
+      period = atoll(line);
+  }
+  if (quota <= 0 || period <= 0)
+    return 0;
+  return (unsigned)((quota + period - 1) / period);
+}
+#endif
+
+static unsigned usable_cpus(void) {
+#ifdef __linux__
+  cpu_set_t set;
+  unsigned count = 1, quota = cgroup_quota();
+  if (sched_getaffinity(0, sizeof set, &set) == 0)
+    count = (unsigned)CPU_COUNT(&set);
+  return quota && quota < count ? quota : count;
+#else
+  long count = sysconf(_SC_NPROCESSORS_ONLN);
+  return count > 0 ? (unsigned)count : 1;
+#endif
+}
+
+static unsigned initial_procs(void) {
+  const char *text = getenv("GOROUTINES_PROCS");
+  unsigned count = usable_cpus();
+  if (text) {
+    char *end;
+    long asked = strtol(text, &end, 10);
+    if (*end == '\0' && asked >= 1 && asked <= GR_PROCS_MAX)
+      count = (unsigned)asked;
+    else
+      fprintf(stderr,
+              "goroutines: GOROUTINES_PROCS=%s is not a number from 1 to %d\n",
+              text, GR_PROCS_MAX);
+  }
+  return count > GR_PROCS_MAX ? GR_PROCS_MAX : count;
+}
+
+// --- starting ---
+
+static const char *start(lua_State *L) {
+  gr_sched_init();
+  pthread_sigmask(SIG_SETMASK, NULL, &gr_the_sched.host_mask);
+  if (!gr_preempt_init())
+    return "the preemption signal cannot be caught";
+  if (gr_monitor_start() != 0)
+    return "no thread or no file descriptors for the monitor";
+  gr_goroutine *main = gr_goroutine_new_main();
+  gr_worker *w = main ? gr_worker_new_host(main) : NULL;
+  if (!w)
+    return "not enough memory";
+  main->L = main->current = L;
+  if (!gr_set_procs(initial_procs()))
+    return "no memory or no file descriptors for so many processors";
+  gr_take_first_processor(w);
+  atomic_store(&w->in_runtime, false);
+  return NULL;
+}
+
+const char *gr_runtime_start(lua_State *L) {
+  static bool started;
+  if (started)
+    return "another Lua state of this process uses goroutines";
+  started = true;
+  const char *failure = start(L);
+  if (!failure)
+    atexit(gr_runtime_stop);
+  return failure;
+}
+
+// --- stopping ---
+
+// Wakes or interrupts every worker but the caller's. True if all have stopped.
+static bool urge_all(gr_worker *self) {
+  gr_sched *s = &gr_the_sched;
+  bool all_gone = true;
+  gr_lock_lock(&s->lock);
+  for (gr_link *at = s->workers.head.next; at != &s->workers.head;
+       at = at->next) {
+    gr_worker *w = GR_CONTAINER(at, gr_worker, all);
+    if (w == self || w->is_gone)
+      continue;
+    all_gone = false;
+    gr_processor *p = atomic_load(&w->p);
+    if (p)
+      gr_loop_wake(&p->loop);
+    else
+      uv_sem_post(&w->handed);
+    if (atomic_load(&w->g))
+      gr_preempt_locked(w, atomic_load(&w->slice));
+  }
+  gr_lock_unlock(&s->lock);
+  return all_gone;
+}
+
+void gr_runtime_stop(void) {
+  if (atomic_exchange(&gr_the_sched.stopping, true))
+    return;
+  gr_worker *self = gr_worker_self();
+  uint64_t end_ns = gr_now_ns() + STOP_NS;
+  unsigned pause_us = 20;
+  while (!urge_all(self) && gr_now_ns() < end_ns) {
+    usleep(pause_us);
+    if (pause_us < RESIGNAL_NS / 1000)
+      pause_us *= 2;
+  }
+}

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: MIT
+// Starting and stopping the runtime of a process.
+#ifndef GR_RUNTIME_H
+#define GR_RUNTIME_H
+
+#include "base/base.h"
+#include "sched/goroutine.h"
+
+// Makes the calling thread a worker and L the state of its main goroutine.
+// NULL, or what went wrong. Once a process.
+const char *gr_runtime_start(lua_State *L);
+
+// Stops all workers but the caller's, where they are: goroutines run no
+// handlers. Returns when they have stopped, or after a tenth of a second: a
+// thread that is stuck in C is left behind. Any thread; twice does nothing.
+void gr_runtime_stop(void);
+
+#endif

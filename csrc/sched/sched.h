@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: MIT
+// The scheduler: which goroutine runs where. Its state, what the layers above
+// may ask of it, and what its own files share.
+#ifndef GR_SCHED_H
+#define GR_SCHED_H
+
+#include <signal.h>
+
+#include "base/base.h"
+#include "base/list.h"
+#include "base/lock.h"
+#include "sched/goroutine.h"
+#include "sched/loop.h"
+#include "sched/processor.h"
+#include "sched/worker.h"
+
+enum { GR_PROCS_MAX = 1024 };
+
+typedef enum gr_preempt_mode {
+  GR_PREEMPT_SIGNAL,
+  GR_PREEMPT_COUNT,
+  GR_PREEMPT_OFF,
+} gr_preempt_mode;
+
+// A first-in first-out queue of goroutines.
+typedef struct gr_fifo {
+  gr_goroutine *first, **end;
+  atomic_uint count; // written under the lock; read by anybody, as a hint
+} gr_fifo;
+
+typedef struct gr_sched {
+  gr_lock lock;
+
+  // Guarded by lock.
+  gr_fifo woken;  // by time or by events from outside: go first
+  gr_fifo global; // used up their slice, or yielded
+  gr_processor *idle_processors;
+  gr_worker *idle_workers; // asleep, without a processor
+  gr_list workers;         // all
+  gr_list goroutines;      // all
+  uint32_t without_processor; // goroutines in a C call that lost theirs
+  uint32_t worker_count;
+  gr_goroutine *waits_for_others; // a main in gr_wait_for_others
+
+  // Grow only; written under lock.
+  _Atomic(gr_processor *) processors[GR_PROCS_MAX];
+  atomic_uint processors_made;
+
+  atomic_uint procs; // how many processors may be held; written under lock
+
+  // seq_cst: the idle/wake protocol, see idle.c.
+  atomic_uint idle_count;
+  atomic_uint searching;
+
+  atomic_uint monitor_fires; // the monitor is running deadlines
+  atomic_uint goroutine_count;
+  _Atomic(uint64_t) last_id;
+  atomic_bool stopping;
+
+  // Settings.
+  _Atomic(uint64_t) slice_ns;
+  atomic_int preempt_mode;
+  atomic_int preempt_signal;
+  sigset_t host_mask; // signals that were blocked before we began
+
+  // Counters for go.stats.
+  atomic_ullong preemptions, steals, handoffs, retakes, signals, parks;
+} gr_sched;
+
+extern gr_sched gr_the_sched;
+
+// --- for the layers above; goroutine context, inside the runtime ---
+
+// Parks the running goroutine: leaves its stack, marks it waiting, sets its
+// deadline if that is not GR_NEVER, and then calls commit (may be NULL), which
+// lets go of whatever makes it reachable for wakers. Returns when some claim
+// has made it runnable again. The wait has been opened by gr_wait_open.
+void gr_park(gr_wait_kind kind, const void *object, uint64_t deadline_ns,
+             gr_commit commit, void *arg);
+
+// Makes a waiting goroutine runnable whose claim the caller has won. Goes next
+// on the caller's processor. Outside all locks. Any thread.
+void gr_ready(gr_goroutine *g);
+
+// The same for one woken by time or from outside: goes ahead of those that
+// used up a slice, on any processor.
+void gr_ready_woken(gr_goroutine *g);
+
+// Starts a new goroutine, as gr_ready.
+void gr_start(gr_goroutine *g);
+
+// Gives way to all others that are runnable.
+void gr_yield(void);
+
+// Ends the running goroutine; `commit` gets it when its stack is free.
+GR_NORETURN void gr_finish(gr_commit commit, void *arg);
+
+// Parks the running main goroutine until it is the only one. False if that can
+// never be.
+bool gr_wait_for_others(void);
+
+// Moves the running goroutine off the thread of a main, if it is there; for
+// what may block the thread. Returns on another worker, or where it was if it
+// is bound.
+void gr_leave_main_thread(void);
+
+// Brackets a call that may block the thread. Goroutine, outside the runtime.
+void gr_block_begin(void);
+void gr_block_end(void);
+
+// Binds the running goroutine to its thread, and back.
+void gr_bind(void);
+bool gr_unbind(void); // false if it was not bound
+
+// Sets the number of processors, 1 to GR_PROCS_MAX. False when there are no
+// resources for so many.
+bool gr_set_procs(uint32_t count);
+
+// --- between the files of this layer ---
+
+void gr_sched_init(void);
+
+// The scheduler's loop, on a scheduler stack; returns when the runtime stops.
+void gr_sched_loop(gr_worker *w);
+
+// A goroutine to run, or NULL when the runtime stops. Sleeps.
+gr_goroutine *gr_sched_next(gr_worker *w);
+
+void gr_fifo_push(gr_fifo *q, gr_goroutine *g); // under the lock
+gr_goroutine *gr_fifo_pop(gr_fifo *q);          // under the lock
+
+// Wakes an idle processor if there is one and nobody searches for work yet.
+// After work was queued, outside locks.
+void gr_wake_processor(void);
+
+// Searches for work and then sleeps until there may be some. Worker with a
+// processor, scheduler stack. A goroutine, or NULL: look again.
+gr_goroutine *gr_idle(gr_worker *w);
+
+// The worker has found work, or goes to sleep: it no longer counts as one who
+// searches. If it was the last and has found some, another is woken, for there
+// may be more.
+void gr_stop_searching(gr_worker *w, bool found);
+
+// Takes `p` from the worker, which goes on without. Under the lock.
+void gr_detach_locked(gr_worker *w, gr_processor *p);
+
+// Gives a processor that nobody holds to a worker that has none, made if need
+// be. Not under the lock.
+void gr_handoff(gr_processor *p, bool to_search);
+
+// Sleeps until somebody hands this worker a processor, or the runtime stops.
+void gr_wait_for_processor(gr_worker *w);
+
+// Has the bound goroutine run by its own worker. Outside locks.
+void gr_ready_bound(gr_goroutine *g);
+
+// Makes the worker of the calling host's thread, holding a processor.
+gr_worker *gr_worker_new_host(gr_goroutine *main);
+// Starts a thread. Its processor is handed to it. NULL when there is none.
+gr_worker *gr_worker_start(gr_processor *p, bool to_search);
+// Ends the thread's being a worker.
+void gr_worker_fini(gr_worker *w);
+
+// Gives the first processor to the worker of the host's thread.
+void gr_take_first_processor(gr_worker *w);
+
+// Asks the worker's goroutine to give way. Under the lock.
+void gr_preempt_locked(gr_worker *w, uint32_t slice);
+
+// Looks whether all goroutines wait for ever, and if so ends the wait of main.
+// Under the lock, by the last one to go idle.
+gr_goroutine *gr_deadlock_check_locked(void);
+
+#endif

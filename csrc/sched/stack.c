@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: MIT
+// A slab is one mapping of SLAB_STACKS equal slots, each a guard page and a
+// stack. Slabs are never unmapped: a stack that has been idle for long gives
+// its memory back, not its addresses.
+#include "sched/stack.h"
+
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/lock.h"
+
+#if defined(__has_include)
+#if __has_include(<valgrind/valgrind.h>)
+#include <valgrind/valgrind.h>
+#endif
+#endif
+#ifndef VALGRIND_STACK_REGISTER
+#define VALGRIND_STACK_REGISTER(start, end) 0
+#endif
+
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#endif
+#ifndef MAP_NORESERVE
+#define MAP_NORESERVE 0
+#endif
+#ifndef MAP_STACK
+#define MAP_STACK 0
+#endif
+
+enum {
+  SLAB_STACKS = 16,
+  WARM_MAX = 4096,        // free stacks that may keep their memory
+  KEEP_BYTES = 16 * 1024, // of each of those, from the top
+};
+
+static struct {
+  gr_lock lock;
+  size_t size;       // of new stacks
+  gr_stack *warm;    // free, of this size, touched
+  uint32_t warm_count;
+  gr_stack *cold;    // free, of this size, without memory below KEEP_BYTES
+  uint32_t all, unguarded;
+  uint32_t guards_left; // stacks that may still get a guard by mprotect
+  bool no_guard_install;
+} pool = {
+    .lock = GR_LOCK_STATIC(GR_RANK_LEAF),
+    .size = 512 * 1024,
+    .guards_left = 16 * 1024,
+};
+
+static size_t page_bytes(void) {
+  static atomic_size_t page;
+  size_t known = atomic_load_explicit(&page, memory_order_relaxed);
+  if (!known) {
+    known = (size_t)sysconf(_SC_PAGESIZE);
+    atomic_store_explicit(&page, known, memory_order_relaxed);
+  }
+  return known;
+}
+
+static bool install_guard_locked(char *at) {
+  if (!pool.no_guard_install) {
+    if (madvise(at, page_bytes(), MADV_GUARD_INSTALL) == 0)
+      return true;
+    pool.no_guard_install = true;
+  }
+  if (pool.guards_left == 0 || mprotect(at, page_bytes(), PROT_NONE) != 0)
+    return false;
+  pool.guards_left--;
+  return true;
+}
+
+// The header lies in the topmost bytes of the stack that it describes.
+static gr_stack *cut_locked(char *slot) {
+  char *base = slot + page_bytes();
+  gr_stack *stack = (gr_stack *)(base + pool.size) - 1;
+  *stack = (gr_stack){.base = base, .size = pool.size};
+  stack->guarded = install_guard_locked(slot);
+  stack->valgrind_id = VALGRIND_STACK_REGISTER(base, base + pool.size);
+  pool.all++;
+  pool.unguarded += !stack->guarded;
+  return stack;
+}
+
+static void add_slab_locked(void) {
+  size_t slot = pool.size + page_bytes();
+  char *slab = mmap(NULL, slot * SLAB_STACKS, PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1,
+                    0);
+  if (slab == MAP_FAILED)
+    return;
+#ifdef MADV_NOHUGEPAGE
+  madvise(slab, slot * SLAB_STACKS, MADV_NOHUGEPAGE);
+#endif
+  for (int i = SLAB_STACKS - 1; i >= 0; i--) {
+    gr_stack *stack = cut_locked(slab + (size_t)i * slot);
+    stack->next = pool.cold;
+    pool.cold = stack;
+  }
+}
+
+gr_stack *gr_stack_new(void) {
+  gr_lock_lock(&pool.lock);
+  if (!pool.warm && !pool.cold)
+    add_slab_locked();
+  gr_stack *stack = pool.warm;
+  if (stack) {
+    pool.warm = stack->next;
+    pool.warm_count--;
+  } else if ((stack = pool.cold)) {
+    pool.cold = stack->next;
+  }
+  gr_lock_unlock(&pool.lock);
+  return stack;
+}
+
+// Gives all memory but the topmost KEEP_BYTES back to the system.
+static void cool(gr_stack *stack) {
+  if (stack->size > KEEP_BYTES)
+    madvise(stack->base, stack->size - KEEP_BYTES, MADV_DONTNEED);
+}
+
+void gr_stack_free(gr_stack *stack) {
+  gr_lock_lock(&pool.lock);
+  bool warm = stack->size == pool.size && pool.warm_count < WARM_MAX;
+  if (warm) {
+    stack->next = pool.warm;
+    pool.warm = stack;
+    pool.warm_count++;
+  }
+  gr_lock_unlock(&pool.lock);
+  if (warm)
+    return;
+  cool(stack);
+  gr_lock_lock(&pool.lock);
+  if (stack->size == pool.size) {
+    stack->next = pool.cold;
+    pool.cold = stack;
+  } // one of another size is left alone: sizes change once, at the start
+  gr_lock_unlock(&pool.lock);
+}
+
+void gr_stack_set_size(size_t bytes) {
+  size_t page = page_bytes();
+  bytes = (bytes + page - 1) & ~(page - 1);
+  gr_lock_lock(&pool.lock);
+  if (bytes != pool.size) {
+    pool.size = bytes;
+    pool.warm = pool.cold = NULL;
+    pool.warm_count = 0;
+  }
+  gr_lock_unlock(&pool.lock);
+}
+
+size_t gr_stack_get_size(void) {
+  gr_lock_lock(&pool.lock);
+  size_t size = pool.size;
+  gr_lock_unlock(&pool.lock);
+  return size;
+}
+
+void gr_stack_limit_guards(uint32_t count, bool forced) {
+  gr_lock_lock(&pool.lock);
+  pool.guards_left = count;
+  pool.no_guard_install = forced;
+  gr_lock_unlock(&pool.lock);
+}
+
+void gr_stack_count(uint32_t *all, uint32_t *unguarded) {
+  gr_lock_lock(&pool.lock);
+  *all = pool.all;
+  *unguarded = pool.unguarded;
+  gr_lock_unlock(&pool.lock);
+}
+
+bool gr_stack_is_guard(const gr_stack *stack, const void *address) {
+  const char *at = address;
+  return at < stack->base && at >= stack->base - page_bytes();
+}

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: MIT
+// Threads: starting them, what signals they take, blocking calls, goroutines
+// bound to one.
+#include "sched/worker.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#ifdef __linux__
+#include <sys/syscall.h>
+#endif
+
+#include "sched/preempt.h"
+#include "sched/sched.h"
+
+enum { SIGNAL_STACK_BYTES = 64 * 1024 };
+
+// initial-exec: the signal handler reads it, and may not allocate.
+static __thread gr_worker *self __attribute__((tls_model("initial-exec")));
+
+bool gr_enter_needs_fence;
+
+gr_worker *gr_worker_self(void) {
+  __asm__ volatile("" ::: "memory");
+  return self;
+}
+
+static void note_thread(gr_worker *w) {
+#ifdef __linux__
+  atomic_store(&w->tid, (int)syscall(SYS_gettid));
+#else
+  (void)w;
+#endif
+}
+
+static void use_signal_stack(gr_worker *w) {
+  stack_t present;
+  if (sigaltstack(NULL, &present) == 0 && !(present.ss_flags & SS_DISABLE))
+    return; // the host has its own
+  w->signal_stack = malloc(SIGNAL_STACK_BYTES);
+  if (!w->signal_stack)
+    return;
+  stack_t ours = {.ss_sp = w->signal_stack, .ss_size = SIGNAL_STACK_BYTES};
+  sigaltstack(&ours, NULL);
+}
+
+static gr_worker *new_worker(void) {
+  gr_worker *w = calloc(1, sizeof *w);
+  if (!w)
+    return NULL;
+  if (uv_sem_init(&w->handed, 0) != 0) {
+    free(w);
+    return NULL;
+  }
+  atomic_init(&w->slice, 1);
+  atomic_init(&w->in_runtime, true);
+  return w;
+}
+
+static void enlist_locked(gr_worker *w) {
+  w->id = ++gr_the_sched.worker_count;
+  gr_list_push(&gr_the_sched.workers, &w->all);
+}
+
+static void run_scheduler_for_ever(void *arg) {
+  gr_worker *w = arg;
+  gr_sched_loop(w);
+  gr_worker_fini(w);
+  for (;;) // the process ends; the host's thread is not ours to end
+    pause();
+}
+
+gr_worker *gr_worker_new_host(gr_goroutine *main) {
+  gr_worker *w = new_worker();
+  if (!w)
+    return NULL;
+  w->scheduler_stack = gr_stack_new();
+  if (!w->scheduler_stack) {
+    uv_sem_destroy(&w->handed);
+    free(w);
+    return NULL;
+  }
+  gr_stack *stack = w->scheduler_stack;
+  gr_context_init(&w->context, stack->base,
+                  (size_t)((char *)stack - stack->base),
+                  run_scheduler_for_ever, w);
+  w->main = main;
+  w->thread = pthread_self();
+  main->bound = w;
+  atomic_store(&w->g, main);
+  gr_lock_lock(&gr_the_sched.lock);
+  enlist_locked(w);
+  gr_lock_unlock(&gr_the_sched.lock);
+  self = w;
+  note_thread(w);
+  use_signal_stack(w);
+  return w;
+}
+
+static void *run_thread(void *arg) {
+  gr_worker *w = arg;
+  self = w;
+  note_thread(w);
+  use_signal_stack(w);
+  gr_preempt_unblock();
+  gr_context_init_thread(&w->context);
+  gr_sched_loop(w);
+  gr_worker_fini(w);
+  return NULL;
+}
+
+gr_worker *gr_worker_start(gr_processor *p, bool to_search) {
+  gr_worker *w = new_worker();
+  if (!w)
+    return NULL;
+  w->searching = to_search;
+  gr_lock_lock(&gr_the_sched.lock);
+  enlist_locked(w);
+  p->worker = w;
+  atomic_store(&w->p, p);
+  gr_lock_unlock(&gr_the_sched.lock);
+
+  // The process's signals are for the host's threads; only ours is taken here.
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  int err = pthread_create(&w->thread, NULL, run_thread, w);
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  if (err == 0)
+    return w;
+
+  gr_lock_lock(&gr_the_sched.lock);
+  gr_list_remove(&w->all);
+  p->worker = NULL;
+  gr_lock_unlock(&gr_the_sched.lock);
+  uv_sem_destroy(&w->handed);
+  free(w);
+  return NULL;
+}
+
+void gr_worker_fini(gr_worker *w) {
+  gr_lock_lock(&gr_the_sched.lock);
+  w->is_gone = true; // no signal is sent to it from now on
+  gr_lock_unlock(&gr_the_sched.lock);
+}
+
+// --- blocking calls ---
+
+void gr_block_begin(void) {
+  gr_enter();
+  gr_leave_main_thread();
+  gr_worker *w = gr_worker_self();
+  // The monitor takes the processor as soon as somebody wants it.
+  atomic_store(&w->blocking, true);
+  atomic_store_explicit(&w->in_runtime, false, memory_order_release);
+}
+
+void gr_block_end(void) {
+  gr_worker *w = gr_worker_self();
+  atomic_store(&w->blocking, false);
+  gr_enter(); // gets a processor if it was taken away
+  gr_leave();
+}
+
+// --- goroutines bound to a thread ---
+
+void gr_bind(void) {
+  gr_goroutine *g = gr_self();
+  gr_worker *w = gr_worker_self();
+  if (!g->bound) {
+    gr_leave_main_thread();
+    w = gr_worker_self();
+    g->bound = w;
+    w->runs_bound_only = true;
+  }
+  g->bound_count++;
+}
+
+bool gr_unbind(void) {
+  gr_goroutine *g = gr_self();
+  if (g->bound_count == 0)
+    return false;
+  if (--g->bound_count == 0 && !g->is_main) {
+    g->bound->runs_bound_only = false;
+    g->bound = NULL;
+  }
+  return true;
+}

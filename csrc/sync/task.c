@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: MIT
+#include "sync/task.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "sched/sched.h"
+#include "sync/waiter.h"
+
+void (*gr_task_on_forgotten)(gr_task *task);
+
+// Those that failed and were not joined.
+static struct {
+  gr_lock lock;
+  gr_list list;
+} failed = {GR_LOCK_STATIC(GR_RANK_LEAF),
+            {{&failed.list.head, &failed.list.head}}};
+
+static void enlist_failed(gr_task *task) {
+  gr_lock_lock(&failed.lock);
+  gr_list_push(&failed.list, &task->failed);
+  gr_lock_unlock(&failed.lock);
+}
+
+// True if it was in the list: for one caller only.
+static bool delist_failed(gr_task *task) {
+  gr_lock_lock(&failed.lock);
+  bool was_in = gr_link_is_linked(&task->failed);
+  gr_list_remove(&task->failed);
+  gr_lock_unlock(&failed.lock);
+  return was_in;
+}
+
+void gr_task_report_all(void) {
+  for (;;) {
+    gr_lock_lock(&failed.lock);
+    gr_link *link = gr_list_pop(&failed.list);
+    gr_lock_unlock(&failed.lock);
+    if (!link)
+      return;
+    gr_task_on_forgotten(GR_CONTAINER(link, gr_task, failed));
+  }
+}
+
+gr_task *gr_task_new(gr_block *call, const char *name) {
+  gr_task *task = calloc(1, sizeof *task);
+  if (task && name && !(task->name = strdup(name))) {
+    free(task);
+    task = NULL;
+  }
+  if (!task)
+    return NULL;
+  atomic_init(&task->refs, 1);
+  gr_lock_init(&task->lock, GR_RANK_TASK);
+  gr_list_init(&task->joiners);
+  gr_link_init(&task->failed);
+  task->call = call;
+  return task;
+}
+
+void gr_task_retain(gr_task *task) {
+  atomic_fetch_add_explicit(&task->refs, 1, memory_order_relaxed);
+}
+
+void gr_task_release(gr_task *task) {
+  if (atomic_fetch_sub_explicit(&task->refs, 1, memory_order_release) != 1)
+    return;
+  atomic_thread_fence(memory_order_acquire);
+  if (delist_failed(task))
+    gr_task_on_forgotten(task);
+  GR_ASSERT(gr_list_is_empty(&task->joiners));
+  gr_block_release(task->call);
+  gr_block_release(task->outcome);
+  gr_block_release(task->event);
+  free(task->report);
+  free(task->name);
+  free(task);
+}
+
+static void commit_unlock(gr_goroutine *g, void *arg) {
+  (void)g;
+  gr_task *task = arg;
+  gr_lock_unlock(&task->lock);
+}
+
+gr_status gr_task_wait(gr_task *task, uint64_t deadline_ns) {
+  gr_lock_lock(&task->lock);
+  if (task->state != GR_TASK_ALIVE) {
+    task->joined = true;
+    gr_lock_unlock(&task->lock);
+    delist_failed(task);
+    return GR_OK;
+  }
+  if (deadline_ns == GR_POLL) {
+    gr_lock_unlock(&task->lock);
+    return GR_TIMEOUT;
+  }
+  gr_goroutine *g = gr_self();
+  gr_waiter self;
+  gr_waiter_push(&self, &task->joiners, g, gr_wait_open(g), NULL);
+  gr_park(GR_WAIT_JOIN, task, deadline_ns, commit_unlock, task);
+  if (gr_wait_reason(g) == GR_CLAIM_OBJECT)
+    return GR_OK;
+  gr_lock_lock(&task->lock);
+  gr_list_remove(&self.link);
+  gr_lock_unlock(&task->lock);
+  return gr_wait_status(g);
+}
+
+void gr_task_end(gr_task *task, gr_task_state state, gr_block *outcome) {
+  gr_goroutine *woken = NULL, **end = &woken;
+  gr_lock_lock(&task->lock);
+  GR_ASSERT(task->state == GR_TASK_ALIVE);
+  task->state = state;
+  task->outcome = outcome;
+  task->g = NULL;
+  gr_waiter *w;
+  while ((w = gr_waiter_pop(&task->joiners))) {
+    task->joined = true;
+    w->g->next = NULL;
+    *end = w->g;
+    end = &w->g->next;
+  }
+  if (state == GR_TASK_FAILED && !task->joined)
+    enlist_failed(task); // before it can be joined, which takes it out
+  gr_lock_unlock(&task->lock);
+  for (gr_goroutine *g = woken, *next; g; g = next) {
+    next = g->next; // ours until it is runnable
+    gr_ready(g);
+  }
+}

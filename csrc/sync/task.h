@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+// A task: what others know of a goroutine, while it runs and afterwards. Its
+// name and number, how it ended, and who waits for that.
+#ifndef GR_TASK_H
+#define GR_TASK_H
+
+#include "base/base.h"
+#include "base/list.h"
+#include "base/lock.h"
+#include "sched/goroutine.h"
+#include "value/message.h"
+
+typedef enum gr_task_state {
+  GR_TASK_ALIVE,
+  GR_TASK_DONE,   // `outcome` holds its results
+  GR_TASK_FAILED, // `outcome` holds the error and the traceback
+} gr_task_state;
+
+enum { GR_CREATOR_BYTES = 96 };
+
+typedef struct gr_task {
+  atomic_uint refs; // release on drop, acquire before free
+  uint64_t id;      // constant, as is all up to the lock
+  char *name;       // or NULL
+  char creator[GR_CREATOR_BYTES]; // "file:line" of the call that started it
+  uint64_t parent;  // the id of the goroutine that did
+  bool detached;    // started by go(): an error is reported at once
+
+  gr_lock lock;
+
+  // Guarded by lock.
+  gr_task_state state;
+  gr_goroutine *g; // while alive
+  gr_list joiners;
+  gr_block *outcome; // constant once the state is not GR_TASK_ALIVE
+  bool joined;       // somebody knows how it ended
+  char *report;      // of a failure, for when nobody joins
+  gr_block *event;   // the same as a message, where a channel wants it
+
+  gr_link failed; // guarded by the list's lock
+
+  gr_block *call; // function and arguments, until it has begun; the goroutine's
+} gr_task;
+
+// A task with one reference. Takes over `call`; copies the name (may be NULL).
+// NULL when out of memory: then `call` stays the caller's.
+gr_task *gr_task_new(gr_block *call, const char *name);
+void gr_task_retain(gr_task *task);
+void gr_task_release(gr_task *task);
+
+// Called for a task that failed and that nobody can join any more. Set once, at
+// start. Any thread, holding nothing.
+extern void (*gr_task_on_forgotten)(gr_task *task);
+
+// Reports all that have failed and were not joined: the process ends.
+void gr_task_report_all(void);
+
+// Waits until it has ended. Running goroutine, inside the runtime.
+gr_status gr_task_wait(gr_task *task, uint64_t deadline_ns);
+
+// It has ended, and all other fields about that are set: wakes who waits. Takes
+// over `outcome` (NULL: out of memory). Scheduler stack.
+void gr_task_end(gr_task *task, gr_task_state state, gr_block *outcome);
+
+#endif

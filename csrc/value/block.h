@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT
+// How values lie in a block: a sequence of items, each a tag byte and what the
+// tag says, in the machine's own byte order, unaligned.
+//
+//   nil false true          nothing
+//   INTEGER FLOAT           8 bytes
+//   POINTER FUNCTION        8 bytes
+//   SHORT                   length in 1 byte, bytes
+//   STRING                  length in 8 bytes, bytes
+//   HANDLE                  number in the block's list of handles, 4 bytes
+//   GLOBALS                 the receiver's globals
+//   MODULE                  a string item: what require gives for it
+//   CLOSURE                 C function: pointer, count in 1 byte, upvalues
+//   TABLE                   array size, hash size (4 bytes each), flags byte;
+//                           [metatable item]; array items; key and value items
+//                           up to END
+//   LATER                   a table that comes at the end of the block; there:
+//                           its content as above, without the tag
+//   FUNCTION_LUA            length in 4 bytes, bytecode; count of upvalues in 1
+//                           byte; these, each an item or UPVALUE
+//   UPVALUE                 the same variable as: object (4 bytes), index (1)
+//   REF                     object (4 bytes)
+//
+// Objects (tables, functions, strings that are kept) are numbered in the order
+// in which they begin. The tag of one that is referred to later carries SHARED:
+// only such ones need to be remembered while decoding.
+//
+// Tables nested deeper than GR_DEPTH_MAX are written as LATER, so that neither
+// side needs more C stack or Lua stack for deep structures.
+#ifndef GR_BLOCK_H
+#define GR_BLOCK_H
+
+#include "value/message.h"
+
+enum {
+  GR_TAG_NIL,
+  GR_TAG_FALSE,
+  GR_TAG_TRUE,
+  GR_TAG_INTEGER,
+  GR_TAG_FLOAT,
+  GR_TAG_POINTER,
+  GR_TAG_FUNCTION_C,
+  GR_TAG_SHORT,
+  GR_TAG_STRING,
+  GR_TAG_HANDLE,
+  GR_TAG_GLOBALS,
+  GR_TAG_MODULE,
+  GR_TAG_CLOSURE,
+  GR_TAG_TABLE,
+  GR_TAG_LATER,
+  GR_TAG_FUNCTION_LUA,
+  GR_TAG_UPVALUE,
+  GR_TAG_REF,
+  GR_TAG_END,
+
+  GR_TAG_SHARED = 0x80,
+  GR_TAG_MASK = 0x7f,
+
+  GR_TABLE_HAS_METATABLE = 1, // in the flags byte
+
+  GR_DEPTH_MAX = 100,
+};
+
+typedef struct gr_block_handle {
+  const gr_handle_type *type;
+  void *object;
+  uint32_t view;
+} gr_block_handle;
+
+struct gr_block {
+  atomic_uint refs; // release on drop, acquire before free
+  // Constant once made.
+  uint32_t value_count;
+  uint32_t later_count;
+  uint32_t shared_count; // objects with SHARED: 0 means none to remember
+  size_t bytes;          // of items
+  gr_block_handle *handles;
+  uint32_t handle_count;
+  unsigned char items[];
+};
+
+// A block was made (1) or freed (-1).
+void gr_block_counted(int change);
+
+// Pushes the module of that name, loading it if need be. [-0, +1, v]
+void gr_module_push(lua_State *L, const char *name);
+
+// Pushes the name of the module that the table at the index is, if every state
+// has that module. [-0, +(0|1), m]
+bool gr_module_find(lua_State *L, int index);
+
+#endif

@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: MIT
+// Decoding: one walk over the items of a block (see block.h), in the state of
+// the receiver. The block is held by the caller, who frees it if this raises.
+#include <lauxlib.h>
+#include <string.h>
+
+#include "value/block.h"
+
+typedef struct decoder {
+  lua_State *L;
+  const gr_block *block;
+  const unsigned char *at, *end;
+  uint32_t objects; // begun so far
+  int kept;         // stack index of the table of shared objects, by number
+} decoder;
+
+static void need(decoder *d, size_t bytes) {
+  if ((size_t)(d->end - d->at) < bytes)
+    luaL_error(d->L, "damaged message");
+}
+
+static void get(decoder *d, void *to, size_t bytes) {
+  need(d, bytes);
+  memcpy(to, d->at, bytes);
+  d->at += bytes;
+}
+
+static unsigned get_byte(decoder *d) {
+  need(d, 1);
+  return *d->at++;
+}
+
+static uint32_t get_u32(decoder *d) {
+  uint32_t n;
+  get(d, &n, sizeof n);
+  return n;
+}
+
+static void push_value(decoder *d);
+
+static void push_string(decoder *d, size_t len) {
+  need(d, len);
+  lua_pushlstring(d->L, (const char *)d->at, len);
+  d->at += len;
+}
+
+static void push_handle(decoder *d) {
+  uint32_t i = get_u32(d);
+  if (i >= d->block->handle_count)
+    luaL_error(d->L, "damaged message");
+  const gr_block_handle *handle = &d->block->handles[i];
+  handle->type->retain(handle->object);
+  gr_handle_push(d->L, handle->type, handle->object, handle->view);
+}
+
+// The object on top, whose number is `object`, may be referred to later.
+static void keep(decoder *d, uint32_t object) {
+  lua_pushvalue(d->L, -1);
+  lua_rawseti(d->L, d->kept, (lua_Integer)object + 1);
+}
+
+static void push_kept(decoder *d, uint32_t object) {
+  if (!d->kept ||
+      lua_rawgeti(d->L, d->kept, (lua_Integer)object + 1) == LUA_TNIL)
+    luaL_error(d->L, "damaged message");
+}
+
+// Fills the table on top of the stack, whose sizes and flags have been read.
+static void fill(decoder *d, uint32_t array, unsigned flags) {
+  lua_State *L = d->L;
+  bool has_metatable = flags & GR_TABLE_HAS_METATABLE;
+  luaL_checkstack(L, 8, "message nested too deeply");
+  if (has_metatable) {
+    push_value(d);
+    if (!lua_istable(L, -1))
+      luaL_error(L, "damaged message");
+    lua_insert(L, -2); // it is set last: no finalizer sees half a table
+  }
+  for (uint32_t i = 1; i <= array; i++) {
+    push_value(d);
+    lua_rawseti(L, -2, i);
+  }
+  for (;;) {
+    need(d, 1);
+    if (*d->at == GR_TAG_END)
+      break;
+    push_value(d);
+    push_value(d);
+    if (lua_isnil(L, -2))
+      luaL_error(L, "damaged message");
+    lua_rawset(L, -3);
+  }
+  d->at++;
+  if (has_metatable) {
+    lua_insert(L, -2);
+    lua_setmetatable(L, -2);
+  }
+}
+
+static int size_hint(decoder *d, uint32_t count) {
+  size_t left = (size_t)(d->end - d->at); // an item takes a byte at least
+  return (int)(count > left ? left : count);
+}
+
+static void push_table(decoder *d, bool shared) {
+  uint32_t object = d->objects++;
+  uint32_t array = get_u32(d), hash = get_u32(d);
+  unsigned flags = get_byte(d);
+  lua_createtable(d->L, size_hint(d, array), size_hint(d, hash));
+  if (shared)
+    keep(d, object);
+  fill(d, array, flags);
+}
+
+static void push_later(decoder *d) {
+  lua_newtable(d->L);
+  keep(d, d->objects++);
+}
+
+static void join_upvalue(decoder *d, int i) {
+  uint32_t object = get_u32(d);
+  int index = (int)get_byte(d);
+  push_kept(d, object);
+  if (!lua_isfunction(d->L, -1) || lua_iscfunction(d->L, -1) ||
+      !lua_upvalueid(d->L, -1, index) || !lua_upvalueid(d->L, -2, i))
+    luaL_error(d->L, "damaged message");
+  lua_upvaluejoin(d->L, -2, i, -1, index);
+  lua_pop(d->L, 1);
+}
+
+static void push_lua_function(decoder *d, bool shared) {
+  lua_State *L = d->L;
+  uint32_t object = d->objects++;
+  uint32_t size = get_u32(d);
+  need(d, size);
+  luaL_checkstack(L, 8, "message nested too deeply");
+  if (luaL_loadbufferx(L, (const char *)d->at, size, "=?", "b") != LUA_OK)
+    lua_error(L);
+  d->at += size;
+  if (shared)
+    keep(d, object);
+  int count = (int)get_byte(d);
+  for (int i = 1; i <= count; i++) {
+    need(d, 1);
+    if (*d->at == GR_TAG_UPVALUE) {
+      d->at++;
+      join_upvalue(d, i);
+      continue;
+    }
+    push_value(d);
+    if (!lua_setupvalue(L, -2, i))
+      luaL_error(L, "damaged message");
+  }
+}
+
+static void push_c_closure(decoder *d, bool shared) {
+  lua_CFunction function;
+  uint32_t object = d->objects++;
+  get(d, &function, sizeof function);
+  int count = (int)get_byte(d);
+  luaL_checkstack(d->L, count + 8, "message nested too deeply");
+  if (shared) { // its upvalues may refer to it: they are set afterwards
+    for (int i = 0; i < count; i++)
+      lua_pushnil(d->L);
+    lua_pushcclosure(d->L, function, count);
+    keep(d, object);
+    for (int i = 1; i <= count; i++) {
+      push_value(d);
+      lua_setupvalue(d->L, -2, i);
+    }
+    return;
+  }
+  for (int i = 0; i < count; i++)
+    push_value(d);
+  lua_pushcclosure(d->L, function, count);
+}
+
+static void push_module(decoder *d) {
+  push_value(d);
+  const char *name = lua_tostring(d->L, -1);
+  if (!name)
+    luaL_error(d->L, "damaged message");
+  gr_module_push(d->L, name);
+  lua_remove(d->L, -2);
+}
+
+static void push_scalar(decoder *d, unsigned tag) {
+  lua_Integer integer;
+  lua_Number number;
+  void *pointer;
+  lua_CFunction function;
+  switch (tag) {
+  case GR_TAG_NIL:
+    lua_pushnil(d->L);
+    break;
+  case GR_TAG_FALSE:
+  case GR_TAG_TRUE:
+    lua_pushboolean(d->L, tag == GR_TAG_TRUE);
+    break;
+  case GR_TAG_INTEGER:
+    get(d, &integer, sizeof integer);
+    lua_pushinteger(d->L, integer);
+    break;
+  case GR_TAG_FLOAT:
+    get(d, &number, sizeof number);
+    lua_pushnumber(d->L, number);
+    break;
+  case GR_TAG_POINTER:
+    get(d, &pointer, sizeof pointer);
+    lua_pushlightuserdata(d->L, pointer);
+    break;
+  case GR_TAG_FUNCTION_C:
+    get(d, &function, sizeof function);
+    lua_pushcfunction(d->L, function);
+    break;
+  case GR_TAG_GLOBALS:
+    lua_pushglobaltable(d->L);
+    break;
+  default:
+    luaL_error(d->L, "damaged message");
+  }
+}
+
+static void push_value(decoder *d) {
+  unsigned byte = get_byte(d), tag = byte & GR_TAG_MASK;
+  bool shared = (byte & GR_TAG_SHARED) != 0;
+  if ((shared || tag == GR_TAG_LATER) && !d->kept)
+    luaL_error(d->L, "damaged message");
+  uint64_t len;
+  switch (tag) {
+  case GR_TAG_SHORT:
+    push_string(d, get_byte(d));
+    break;
+  case GR_TAG_STRING:
+    get(d, &len, sizeof len);
+    push_string(d, len);
+    break;
+  case GR_TAG_HANDLE:
+    push_handle(d);
+    break;
+  case GR_TAG_MODULE:
+    push_module(d);
+    break;
+  case GR_TAG_CLOSURE:
+    push_c_closure(d, shared);
+    break;
+  case GR_TAG_TABLE:
+    push_table(d, shared);
+    break;
+  case GR_TAG_LATER:
+    push_later(d);
+    break;
+  case GR_TAG_FUNCTION_LUA:
+    push_lua_function(d, shared);
+    break;
+  case GR_TAG_REF:
+    push_kept(d, get_u32(d));
+    break;
+  default:
+    push_scalar(d, tag);
+  }
+}
+
+static void fill_later(decoder *d) {
+  push_kept(d, get_u32(d));
+  if (!lua_istable(d->L, -1))
+    luaL_error(d->L, "damaged message");
+  uint32_t array = get_u32(d);
+  get_u32(d);
+  fill(d, array, get_byte(d));
+  lua_pop(d->L, 1);
+}
+
+int gr_block_push(lua_State *L, const gr_block *block) {
+  decoder d = {.L = L,
+               .block = block,
+               .at = block->items,
+               .end = block->items + block->bytes};
+  int base = lua_gettop(L);
+  luaL_checkstack(L, (int)block->value_count + LUA_MINSTACK, NULL);
+  if (block->shared_count) {
+    lua_newtable(L);
+    d.kept = base + 1;
+  }
+  for (uint32_t i = 0; i < block->value_count; i++)
+    push_value(&d);
+  for (uint32_t i = 0; i < block->later_count; i++)
+    fill_later(&d);
+  if (d.kept)
+    lua_remove(L, d.kept);
+  return (int)block->value_count;
+}

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MIT
+// A metatable of ours holds its type under `type_key`, which tells a handle
+// from any other userdata. All handles of a state are in one weak table, by
+// the object's address plus the view.
+#include "value/handle.h"
+
+#include <lauxlib.h>
+
+static const char type_key, table_key;
+static atomic_uint handle_count;
+
+unsigned gr_handle_count(void) {
+  return atomic_load(&handle_count);
+}
+
+gr_handle *gr_handle_get(lua_State *L, int index) {
+  gr_handle *handle = lua_touserdata(L, index);
+  if (!handle || lua_islightuserdata(L, index) || !lua_getmetatable(L, index))
+    return NULL;
+  lua_rawgetp(L, -1, &type_key);
+  bool is_handle = lua_touserdata(L, -1) != NULL;
+  lua_pop(L, 2);
+  return is_handle ? handle : NULL;
+}
+
+gr_handle *gr_handle_test(lua_State *L, int index,
+                          const gr_handle_type *type) {
+  gr_handle *handle = gr_handle_get(L, index);
+  return handle && handle->type == type && handle->object ? handle : NULL;
+}
+
+static int handle_gc(lua_State *L) {
+  gr_handle *handle = gr_handle_get(L, 1);
+  if (handle && handle->object) {
+    void *object = handle->object;
+    handle->object = NULL;
+    atomic_fetch_sub(&handle_count, 1);
+    handle->type->release(object);
+  }
+  return 0;
+}
+
+static int handle_tostring(lua_State *L) {
+  gr_handle *handle = gr_handle_get(L, 1);
+  if (!handle)
+    return luaL_error(L, "not a handle of this module");
+  lua_pushfstring(L, "%s: %p", handle->type->name, handle->object);
+  return 1;
+}
+
+void gr_handle_register(lua_State *L, const gr_handle_type *type) {
+  lua_createtable(L, 0, 8);
+  lua_pushlightuserdata(L, (void *)type);
+  lua_rawsetp(L, -2, &type_key);
+  lua_pushstring(L, type->name);
+  lua_setfield(L, -2, "__name");
+  lua_pushcfunction(L, handle_gc);
+  lua_setfield(L, -2, "__gc");
+  lua_pushcfunction(L, handle_tostring);
+  lua_setfield(L, -2, "__tostring");
+  lua_pushvalue(L, -1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, type);
+}
+
+static void push_table(lua_State *L) {
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &table_key) == LUA_TTABLE)
+    return;
+  lua_pop(L, 1);
+  lua_newtable(L);
+  lua_createtable(L, 0, 1);
+  lua_pushliteral(L, "v");
+  lua_setfield(L, -2, "__mode");
+  lua_setmetatable(L, -2);
+  lua_pushvalue(L, -1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &table_key);
+}
+
+typedef struct wanted {
+  const gr_handle_type *type;
+  void *object; // NULL once a userdata has it
+  uint32_t view;
+} wanted;
+
+// The key is where the view's byte of the object is.
+static const void *key_of(const wanted *want) {
+  return (const char *)want->object + want->view;
+}
+
+static int push_protected(lua_State *L) {
+  wanted *want = lua_touserdata(L, 1);
+  const void *key = key_of(want);
+  push_table(L);
+  if (lua_rawgetp(L, -1, key) == LUA_TUSERDATA)
+    return 1;
+  lua_pop(L, 1);
+  gr_handle *handle = lua_newuserdatauv(L, sizeof *handle, 0);
+  *handle = (gr_handle){want->type, want->object, want->view};
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, want->type) != LUA_TTABLE)
+    return luaL_error(L, "this Lua state has no %s", want->type->name);
+  lua_setmetatable(L, -2);
+  want->object = NULL; // the userdata has it now
+  atomic_fetch_add(&handle_count, 1);
+  lua_pushvalue(L, -1);
+  lua_rawsetp(L, -3, key);
+  return 1;
+}
+
+void gr_handle_push(lua_State *L, const gr_handle_type *type, void *object,
+                    uint32_t view) {
+  wanted want = {type, object, view};
+  lua_pushcfunction(L, push_protected);
+  lua_pushlightuserdata(L, &want);
+  int failed = lua_pcall(L, 1, 1, 0);
+  if (want.object)
+    type->release(want.object); // there was one already, or an error
+  if (failed)
+    lua_error(L);
+}

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT
+// Handles: userdata that stand for a reference-counted C object outside every
+// Lua heap. An object has one userdata a state at most (for each view of it),
+// so that == and table keys agree there.
+#ifndef GR_HANDLE_H
+#define GR_HANDLE_H
+
+#include <lua.h>
+
+#include "base/base.h"
+
+typedef struct gr_handle_type {
+  const char *name; // of its metatable, and in messages
+  void (*retain)(void *object);
+  void (*release)(void *object); // calls no Lua
+} gr_handle_type;
+
+// The block of such a userdata.
+typedef struct gr_handle {
+  const gr_handle_type *type;
+  void *object; // NULL once released
+  uint32_t view; // a restriction of the object, 0 for none; below 16
+} gr_handle;
+
+// Makes the metatable of the type in this state, with what a handle needs, and
+// leaves it on the stack. [-0, +1, m]
+void gr_handle_register(lua_State *L, const gr_handle_type *type);
+
+// Pushes the handle of an object, making it if this state has none; takes over
+// a reference, which is released if there is an error. [-0, +1, m]
+void gr_handle_push(lua_State *L, const gr_handle_type *type, void *object,
+                    uint32_t view);
+
+// The handle at the index, or NULL when there is something else.
+gr_handle *gr_handle_get(lua_State *L, int index);
+
+// The same, if it is of this type and not released.
+gr_handle *gr_handle_test(lua_State *L, int index, const gr_handle_type *type);
+
+// How many handle userdata exist in all states.
+unsigned gr_handle_count(void);
+
+#endif

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: MIT
+#include "value/message.h"
+
+#include <stdlib.h>
+
+#include "value/block.h"
+
+enum { TYPES_MAX = 64 };
+static const gr_handle_type *types[TYPES_MAX];
+static unsigned type_count;
+static atomic_uint block_count;
+
+void gr_message_add_type(const gr_handle_type *type) {
+  for (unsigned i = 0; i < type_count; i++)
+    if (types[i] == type)
+      return;
+  GR_ASSERT(type_count < TYPES_MAX);
+  types[type_count++] = type;
+}
+
+static uint16_t type_id(const gr_handle_type *type) {
+  for (unsigned i = 0; i < type_count; i++)
+    if (types[i] == type)
+      return (uint16_t)i;
+  GR_ASSERT(!"a handle of an unknown type");
+  return 0;
+}
+
+unsigned gr_block_count(void) {
+  return atomic_load(&block_count);
+}
+
+void gr_block_counted(int change) {
+  atomic_fetch_add_explicit(&block_count, (unsigned)change,
+                            memory_order_relaxed);
+}
+
+static bool encode_handle(lua_State *L, int index, gr_message *out) {
+  gr_handle *handle = gr_handle_get(L, index);
+  if (!handle || !handle->object)
+    return false;
+  handle->type->retain(handle->object);
+  *out = (gr_message){.kind = GR_MESSAGE_HANDLE,
+                      .view = (uint8_t)handle->view,
+                      .type_id = type_id(handle->type),
+                      .pointer = handle->object};
+  return true;
+}
+
+void gr_message_encode(lua_State *L, int index, gr_message *out) {
+  switch (lua_type(L, index)) {
+  case LUA_TNIL:
+    *out = (gr_message){.kind = GR_MESSAGE_NIL};
+    return;
+  case LUA_TBOOLEAN:
+    *out = (gr_message){.kind = lua_toboolean(L, index) ? GR_MESSAGE_TRUE
+                                                        : GR_MESSAGE_FALSE};
+    return;
+  case LUA_TNUMBER:
+    if (lua_isinteger(L, index))
+      *out = (gr_message){.kind = GR_MESSAGE_INTEGER,
+                          .integer = lua_tointeger(L, index)};
+    else
+      *out = (gr_message){.kind = GR_MESSAGE_FLOAT,
+                          .number = lua_tonumber(L, index)};
+    return;
+  case LUA_TLIGHTUSERDATA:
+    *out = (gr_message){.kind = GR_MESSAGE_POINTER,
+                        .pointer = lua_touserdata(L, index)};
+    return;
+  case LUA_TUSERDATA:
+    if (encode_handle(L, index, out))
+      return;
+    break;
+  default:
+    break;
+  }
+  lua_pushvalue(L, index);
+  gr_block *block = gr_block_encode(L, 1, GR_VALUES_SENT);
+  *out = (gr_message){.kind = GR_MESSAGE_BLOCK, .block = block};
+}
+
+static int push_block(lua_State *L) {
+  const gr_block *block = lua_touserdata(L, 1);
+  return gr_block_push(L, block);
+}
+
+static void push_and_release(lua_State *L, gr_block *block) {
+  lua_pushcfunction(L, push_block);
+  lua_pushlightuserdata(L, block);
+  int failed = lua_pcall(L, 1, 1, 0);
+  gr_block_release(block);
+  if (failed)
+    lua_error(L);
+}
+
+void gr_message_push(lua_State *L, gr_message *message) {
+  gr_message m = *message;
+  message->kind = GR_MESSAGE_NIL;
+  switch (m.kind) {
+  case GR_MESSAGE_NIL:
+    lua_pushnil(L);
+    break;
+  case GR_MESSAGE_FALSE:
+  case GR_MESSAGE_TRUE:
+    lua_pushboolean(L, m.kind == GR_MESSAGE_TRUE);
+    break;
+  case GR_MESSAGE_INTEGER:
+    lua_pushinteger(L, m.integer);
+    break;
+  case GR_MESSAGE_FLOAT:
+    lua_pushnumber(L, m.number);
+    break;
+  case GR_MESSAGE_POINTER:
+    lua_pushlightuserdata(L, m.pointer);
+    break;
+  case GR_MESSAGE_HANDLE:
+    gr_handle_push(L, types[m.type_id], m.pointer, m.view);
+    break;
+  case GR_MESSAGE_BLOCK:
+    push_and_release(L, m.block);
+    break;
+  }
+}
+
+void gr_message_drop(gr_message *message) {
+  if (message->kind == GR_MESSAGE_HANDLE)
+    types[message->type_id]->release(message->pointer);
+  else if (message->kind == GR_MESSAGE_BLOCK)
+    gr_block_release(message->block);
+  message->kind = GR_MESSAGE_NIL;
+}
+
+gr_block *gr_block_retain(gr_block *block) {
+  atomic_fetch_add_explicit(&block->refs, 1, memory_order_relaxed);
+  return block;
+}
+
+void gr_block_release(gr_block *block) {
+  if (!block ||
+      atomic_fetch_sub_explicit(&block->refs, 1, memory_order_release) != 1)
+    return;
+  atomic_thread_fence(memory_order_acquire);
+  for (uint32_t i = 0; i < block->handle_count; i++)
+    block->handles[i].type->release(block->handles[i].object);
+  free(block->handles);
+  free(block);
+  gr_block_counted(-1);
+}

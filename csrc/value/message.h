@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MIT
+// Values in transit between Lua states. A scalar or a handle is held in the
+// message itself; anything else is in a block, encoded once by the sender and
+// decoded once by each receiver, in the receiver's own state.
+//
+// A message belongs to one place at a time: it is moved by assignment, and
+// whoever has it last drops it. Blocks are counted, and constant once made.
+#ifndef GR_MESSAGE_H
+#define GR_MESSAGE_H
+
+#include <lua.h>
+
+#include "base/base.h"
+#include "value/handle.h"
+
+typedef enum gr_message_kind {
+  GR_MESSAGE_NIL, // none
+  GR_MESSAGE_FALSE,
+  GR_MESSAGE_TRUE,
+  GR_MESSAGE_INTEGER,
+  GR_MESSAGE_FLOAT,
+  GR_MESSAGE_POINTER,  // light userdata
+  GR_MESSAGE_HANDLE,
+  GR_MESSAGE_BLOCK,
+} gr_message_kind;
+
+typedef struct gr_block gr_block;
+
+typedef struct gr_message {
+  uint8_t kind;
+  uint8_t view;      // of a handle
+  uint16_t type_id;  // of a handle
+  union {
+    int64_t integer;
+    double number;
+    void *pointer; // or the handle's object
+    gr_block *block;
+  };
+} gr_message;
+
+// Encodes the value at the index. Raises when it cannot be sent, or when out
+// of memory; then nothing is left behind. [-0, +0, v]
+void gr_message_encode(lua_State *L, int index, gr_message *out);
+
+// What the values of a block are, as errors name them.
+typedef enum gr_values {
+  GR_VALUES_SENT,   // "value"
+  GR_VALUES_CALL,   // a function, "argument #1", ...
+  GR_VALUES_RESULT, // "result #1", ...
+  GR_VALUES_ERROR,  // "error"
+} gr_values;
+
+// Encodes the `count` values on top of the stack as one block, and pops them.
+// Sharing among them is kept. [-count, +0, v]
+gr_block *gr_block_encode(lua_State *L, int count, gr_values what);
+
+// Pushes the value of a message, which is dropped, also if there is an error:
+// a value that cannot be rebuilt here. [-0, +1, v]
+void gr_message_push(lua_State *L, gr_message *message);
+
+// Pushes the values of a block, which stays, and returns how many. [-0, +n, v]
+int gr_block_push(lua_State *L, const gr_block *block);
+
+void gr_message_drop(gr_message *message);
+
+gr_block *gr_block_retain(gr_block *block);
+void gr_block_release(gr_block *block); // NULL is nothing
+
+// How many blocks exist.
+unsigned gr_block_count(void);
+
+// Types of handles have a small number in messages. Called once each, at start.
+void gr_message_add_type(const gr_handle_type *type);
+
+#endif

@@ -1,0 +1,200 @@
+local helper = require("spec.helper")
+
+local MESSAGE = "all goroutines are asleep - deadlock!"
+
+-- Runs a script with `go` at hand.
+local function run(script)
+  return helper.lua('local go = require("goroutines")\n' .. script)
+end
+
+-- What a script prints that catches the deadlock and goes on.
+local function caught(script)
+  local result = run(script)
+  assert.equal(0, result.code)
+  return result.stdout
+end
+
+-- Waits of main that can never end, each with the state in its dump.
+local WAITS = {
+  { "in an empty select", "go.select()", "select" },
+  { "in a select of nothing", "go.select(false, false)", "select" },
+  { "in a select", "go.select(go.chan(), go.chan():sending(1))", "select" },
+  { "in a recv", "go.chan():recv()", "chan receive" },
+  { "in a loop over a channel", "for _ in go.chan() do end", "chan receive" },
+  { "in a send", "go.chan():send(1)", "chan send" },
+  { "in a join", [[
+    local task = go.spawn(function() go.chan():recv() end)
+    task:join()
+  ]], "join" },
+  { "in a coroutine in a pcall", [[
+    coroutine.wrap(function() go.chan():recv() end)()
+  ]], "chan receive" },
+  { "for a timer that was stopped", [[
+    local ch = go.chan()
+    go.timer(3600, function() ch:send(1) end):stop()
+    ch:recv()
+  ]], "chan receive" },
+  { "for a ticker that was stopped", [[
+    local ticker = go.ticker(3600)
+    ticker:stop()
+    ticker:recv()
+  ]], "chan receive" },
+  { "after a timer has run", [[
+    go.timer(0, function() end)
+    go.sleep(0.01)
+    go.chan():recv()
+  ]], "chan receive" },
+}
+
+describe("a deadlock", function()
+  for _, row in ipairs(WAITS) do
+    local name, script, state = table.unpack(row)
+    it("ends the process: main " .. name, function()
+      local result = run(script)
+      assert.equal(1, result.code)
+      assert.equal("", result.stdout)
+      assert.matches("goroutine 1 %[" .. state, result.stderr)
+      local dump = result.stderr:find("goroutine 1 [", 1, true)
+      local message = result.stderr:find(MESSAGE, 1, true)
+      assert.is_true(message and dump < message)
+      assert.is_true(result.seconds < helper.within(2))
+    end)
+  end
+
+  it("shows every goroutine and where it waits", function()
+    local result = run([[
+      local ch = go.chan()
+      go.spawn({ name = "first" }, function() ch:recv() end)
+      go(function() ch:recv() end)
+      ch:recv()
+    ]])
+    local _, headers = result.stderr:gsub("goroutine %d+[^\n]-%[", "")
+    assert.equal(3, headers)
+    assert.matches('goroutine %d+ "first" %[chan receive', result.stderr)
+    assert.matches(":4:", result.stderr, 1, true)
+  end)
+
+  it("is an error that pcall catches, and main goes on", function()
+    assert.equal("false\ttrue\nv\n", caught([[
+      local ch = go.chan()
+      local ok, message = pcall(ch.recv, ch)
+      print(ok, message:find("]] .. MESSAGE .. [[", 1, true) ~= nil)
+      go(function() ch:send("v") end)
+      print(ch:recv())
+    ]]))
+  end)
+
+  it("may be caught again and again", function()
+    assert.equal("5\n", caught([[
+      local ch, n = go.chan(), 0
+      for _ = 1, 5 do
+        n = n + (pcall(ch.recv, ch) and 0 or 1)
+      end
+      print(n)
+    ]]))
+  end)
+
+  it("leaves no waiter of main behind", function()
+    assert.equal("false\nnil\ttimeout\nv\n", caught([[
+      local a, b = go.chan(), go.chan()
+      print((pcall(go.select, a, b:sending(1))))
+      print(b:recv(0))
+      go(function() a:send("v") end)
+      print(a:recv())
+    ]]))
+  end)
+
+  it("does not disturb the others, who may still be woken", function()
+    assert.equal("false\ntrue\tv\n", caught([[
+      local ch = go.chan()
+      local task = go.spawn(function() return ch:recv() end)
+      print((pcall(task.join, task)))
+      ch:send("v")
+      print(task:join())
+    ]]))
+  end)
+
+  it("is found on one processor and on many", function()
+    for _, n in ipairs({ 1, 2, 8 }) do
+      local result = helper.lua({ [[
+        local go = require("goroutines")
+        local ch = go.chan()
+        for _ = 1, 50 do
+          go(function() ch:recv() end)
+        end
+        ch:recv()
+      ]], env = { GOROUTINES_PROCS = n } })
+      assert.equal(1, result.code)
+      assert.matches(MESSAGE, result.stderr, 1, true)
+    end
+  end)
+end)
+
+describe("no deadlock", function()
+  local PENDING = {
+    { "while a goroutine sleeps", [[
+      local ch = go.chan()
+      go(function()
+        go.sleep(0.03)
+        ch:send("woken")
+      end)
+      print(ch:recv())
+    ]] },
+    { "while a timer is pending", [[
+      local ch = go.chan()
+      go.timer(0.03, function() ch:send("woken") end)
+      print(ch:recv())
+    ]] },
+    { "while go.after is pending", [[
+      go.select(go.chan(), go.after(0.03))
+      print("woken")
+    ]] },
+    { "while a ticker ticks", [[
+      go.ticker(0.01):recv()
+      print("woken")
+    ]] },
+    { "while a wait of another has a time limit", [[
+      local ch = go.chan()
+      go(function()
+        go.chan():recv(0.03)
+        ch:send("woken")
+      end)
+      print(ch:recv())
+    ]] },
+    { "while another computes", [[
+      local ch = go.chan()
+      go(function()
+        for _ = 1, 3000000 do end
+        ch:send("woken")
+      end)
+      print(ch:recv())
+    ]] },
+    { "while another is in a C function", [[
+      local ch = go.chan()
+      go(function()
+        os.execute("sleep 0.05")
+        ch:send("woken")
+      end)
+      print(ch:recv())
+    ]] },
+  }
+
+  for _, row in ipairs(PENDING) do
+    local name, script = table.unpack(row)
+    it("is reported " .. name, function()
+      assert.equal("woken\n",
+        helper.output('local go = require("goroutines")\n' .. script))
+    end)
+  end
+
+  it("is reported when the others alone are asleep", function()
+    assert.equal("done\n", helper.output([[
+      local go = require("goroutines")
+      for _ = 1, 10 do
+        go(function() go.chan():recv() end)
+      end
+      go.sleep(0.02)
+      print("done")
+    ]]))
+  end)
+end)

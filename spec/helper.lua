@@ -1,0 +1,247 @@
+-- Support for the specs, loaded by busted before any of them (see .busted). It
+-- puts a time limit on every test, checks after each that nothing of it is left
+-- in the runtime, and runs scripts in fresh interpreters.
+--
+-- SPEC_LIMIT in the environment is the time limit in seconds (30); SPEC_SLACK
+-- stretches the upper bounds on time of single tests (1), for slow builds.
+
+local busted = require("busted")
+local go = require("goroutines")
+
+local helper = {}
+
+local LIMIT = tonumber(os.getenv("SPEC_LIMIT")) or 30
+local SLACK = tonumber(os.getenv("SPEC_SLACK")) or 1
+
+-- Waiting and settings ------------------------------------------------------
+
+-- Seconds that something may take at most, on a build as slow as this one.
+function helper.within(seconds)
+  return seconds * SLACK
+end
+
+-- Gives way until `holds()`. The test's time limit bounds it.
+function helper.wait_until(holds)
+  while not holds() do
+    go.yield()
+  end
+end
+
+-- Gives way until the goroutine of `task` waits; returns the task.
+function helper.parked(task)
+  helper.wait_until(function() return task:status() == "waiting" end)
+  return task
+end
+
+-- A task whose goroutine waits inside `f(...)`.
+function helper.blocked(f, ...)
+  return helper.parked(go.spawn(f, ...))
+end
+
+-- A channel that holds the integers from 1 to `n`.
+function helper.filled(capacity, n)
+  local ch = go.chan(capacity)
+  for i = 1, n do
+    ch:send(i)
+  end
+  return ch
+end
+
+-- What a channel gives until it is closed, as a list.
+function helper.drain(ch)
+  local values = {}
+  for v in ch do
+    values[#values + 1] = v
+  end
+  return values
+end
+
+-- The list of the integers from 1 to `n`.
+function helper.range(n)
+  local values = {}
+  for i = 1, n do
+    values[i] = i
+  end
+  return values
+end
+
+local function closing(f)
+  return setmetatable({}, { __close = f })
+end
+
+-- Sets the number of processors for the block: `local _ <close> = ...`.
+function helper.procs(n)
+  local before = go.procs(n)
+  return closing(function() go.procs(before) end)
+end
+
+-- Runs `body(n)` with each number of processors.
+function helper.each_procs(counts, body)
+  for _, n in ipairs(counts) do
+    local _ <close> = helper.procs(n)
+    body(n)
+  end
+end
+
+-- Changes settings of the runtime for the block: `local _ <close> = ...`.
+function helper.configure(settings)
+  local now, before = go.configure(), {}
+  for key in pairs(settings) do
+    before[key] = now[key]
+  end
+  go.configure(settings)
+  return closing(function() go.configure(before) end)
+end
+
+-- Scripts in fresh interpreters ---------------------------------------------
+
+local function interpreter()
+  local i = 0
+  while arg[i - 1] do
+    i = i - 1
+  end
+  return i < 0 and arg[i] or "lua5.4"
+end
+
+local LUA = interpreter()
+
+local function quote(word)
+  return "'" .. word:gsub("'", "'\\''") .. "'"
+end
+
+local function write_file(path, text)
+  local file <close> = assert(io.open(path, "wb"))
+  assert(file:write(text))
+end
+
+local function take_file(path)
+  local file = assert(io.open(path, "rb"))
+  local text = file:read("a")
+  file:close()
+  os.remove(path)
+  return text
+end
+
+-- Words for env(1) that set `vars`; false takes one away.
+local function environment(vars)
+  local sets, unsets = {}, {}
+  for name, value in pairs(vars or {}) do
+    if value then
+      sets[#sets + 1] = name .. "=" .. quote(tostring(value))
+    else
+      unsets[#unsets + 1] = "-u " .. name
+    end
+  end
+  sets[#sets + 1] = "LUA_PATH_5_4=" .. quote(package.path)
+  sets[#sets + 1] = "LUA_CPATH_5_4=" .. quote(package.cpath)
+  return table.concat(unsets, " ") .. " " .. table.concat(sets, " ")
+end
+
+-- Runs a script in a process of its own and returns what became of it:
+-- `{ stdout, stderr, code, seconds }` by name, with code 128 + n for signal n.
+-- Takes the script's text, or a table: [1] the text (none: the interpreter gets
+-- only `args`), `args` (options of the interpreter), `env`, `stdin` (text) and
+-- `limit` (seconds until it is killed, 10).
+function helper.lua(options)
+  if type(options) == "string" then
+    options = { options }
+  end
+  local script, input = os.tmpname(), os.tmpname()
+  local output, errors = os.tmpname(), os.tmpname()
+  write_file(script, options[1] or "")
+  write_file(input, options.stdin or "")
+  local command = ("env %s timeout -s KILL %g %s %s %s <%s >%s 2>%s"):format(
+    environment(options.env), helper.within(options.limit or 10), quote(LUA),
+    options.args or "", options[1] and script or "", input, output, errors)
+  local start = go.now()
+  local _, kind, code = os.execute(command)
+  local seconds = go.now() - start
+  os.remove(script)
+  os.remove(input)
+  return {
+    stdout = take_file(output),
+    stderr = take_file(errors),
+    code = kind == "signal" and 128 + code or code,
+    seconds = seconds,
+  }
+end
+
+-- The standard output of a script that has to end well and silently.
+function helper.output(options)
+  local result = helper.lua(options)
+  if result.code ~= 0 or result.stderr ~= "" then
+    error(("the script ended with status %d\n%s"):format(
+      result.code, result.stderr), 2)
+  end
+  return result.stdout
+end
+
+-- What a test may not leave behind ------------------------------------------
+
+local COUNTERS = { "goroutines", "channels", "timers", "messages" }
+
+-- The live counts of the runtime, after the garbage is gone.
+function helper.baseline()
+  collectgarbage()
+  collectgarbage()
+  local stats, counts = go.stats(), {}
+  for _, name in ipairs(COUNTERS) do
+    counts[name] = stats[name]
+  end
+  return counts
+end
+
+local function leaks(baseline)
+  local now, found = helper.baseline(), {}
+  for _, name in ipairs(COUNTERS) do
+    if now[name] > baseline[name] then
+      found[#found + 1] = ("%d %s"):format(now[name] - baseline[name], name)
+    end
+  end
+  return found
+end
+
+-- Raises unless the runtime is back at `baseline` within two seconds.
+function helper.check_baseline(baseline)
+  local deadline = go.now() + helper.within(2)
+  local found = leaks(baseline)
+  while #found > 0 do
+    if go.now() > deadline then
+      error("left behind: " .. table.concat(found, ", "), 0)
+    end
+    go.sleep(0.005)
+    found = leaks(baseline)
+  end
+end
+
+-- Around each test ----------------------------------------------------------
+
+local function expire(name, limit)
+  io.stderr:write(("\n%s\nover its time limit of %g s\n"):format(name, limit))
+  os.exit(124)
+end
+
+local watchdog, baseline
+
+busted.subscribe({ "test", "start" }, function(test, parent)
+  local name = ("%s %s"):format(parent and parent.name or "", test.name)
+  watchdog = go.timer(LIMIT, expire, name, LIMIT)
+  baseline = helper.baseline()
+  return nil, true
+end)
+
+busted.subscribe({ "test", "end" }, function(_, _, status)
+  local ok, message = true, nil
+  if status == "success" then
+    ok, message = pcall(helper.check_baseline, baseline)
+  end
+  watchdog:stop()
+  if not ok then
+    error(message, 0)
+  end
+  return nil, true
+end)
+
+-- Under the name by which the specs require it, this very copy.
+package.loaded["spec.helper"] = helper
+return helper
