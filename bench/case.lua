@@ -1,6 +1,6 @@
 -- What the cases share. A case prints its figures as lines `name value unit`
 -- and may be run alone: lua5.4 bench/cases/<case>.lua [SCALE], where SCALE
--- multiplies how often it repeats what it measures.
+-- multiplies how often or how long it does what it measures.
 
 local go = require("goroutines")
 
@@ -25,6 +25,16 @@ function case.seconds(f)
   local start = go.now()
   f()
   return go.now() - start
+end
+
+-- How long f() takes on average, called again and again for half a second.
+function case.average_seconds(f)
+  local calls, limit, start = 0, 0.5 * scale, go.now()
+  repeat
+    f()
+    calls = calls + 1
+  until go.now() - start >= limit
+  return (go.now() - start) / calls
 end
 
 -- How long f(...) of each list { f, ... } takes, all in goroutines at once.

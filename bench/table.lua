@@ -28,7 +28,8 @@ end
 
 local function ratio(ours, gos)
   if #ours == 0 or #gos == 0 then return "·" end
-  return ("%.2f"):format(median(ours) / median(gos))
+  local quotient = median(ours) / median(gos)
+  return (quotient < 0.0995 and "%.3f" or "%.2f"):format(quotient)
 end
 
 local function row_of(figure)

@@ -14,8 +14,17 @@ local function interpreter()
   return arg[i]
 end
 
+local arguments = #arg > 0 and arg or { "--megabytes", "100" }
+
+-- Whichever program comes first must not be the one that waits for the disk.
+local function read_once(files)
+  for _, file in ipairs(files) do
+    local handle <close> = assert(io.open(file.path, "rb"))
+    handle:read("a")
+  end
+end
+
 local function command(script)
-  local arguments = #arg > 0 and arg or { "--megabytes", "100" }
   local words = { interpreter(), here .. script, table.unpack(arguments) }
   for i, word in ipairs(words) do words[i] = common.shell_quoted(word) end
   return table.concat(words, " ")
@@ -30,6 +39,7 @@ local function run(script)
   return output, go.now() - start
 end
 
+read_once(common.plan(common.options(arguments)))
 print(("wordcount.lua, %d processors:"):format(go.procs()))
 local output, seconds = run("wordcount.lua")
 print("wordcount_sequential.lua ...\n")

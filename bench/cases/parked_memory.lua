@@ -12,13 +12,13 @@ local function resident_bytes()
 end
 
 local function park(arrived, gate)
-  arrived:done()
+  arrived:send(true)
   gate:recv()
 end
 
 local function create(arrived, gate)
   for _ = 1, n do go(park, arrived, gate) end
-  arrived:wait()
+  for _ = 1, n do arrived:recv() end
 end
 
 local function release(gate)
@@ -26,11 +26,10 @@ local function release(gate)
   while go.count() > 1 do go.sleep(0.001) end
 end
 
-assert(go.spawn(park, go.waitgroup(1), go.after(0)):join()) -- warm up
-local arrived, gate = go.waitgroup(n), go.chan()
+local arrived, gate = go.chan(128), go.chan()
 local before = resident_bytes()
 local create_s = case.seconds(function() create(arrived, gate) end)
-go.sleep(0.05) -- the last ones are between done() and recv()
+go.sleep(0.05) -- the last ones are between send and recv
 case.report("parked_memory", (resident_bytes() - before) / n, "bytes")
 case.report_ns("parked_create", create_s, n)
 case.report_ns("parked_release", case.seconds(function() release(gate) end), n)

@@ -3,11 +3,11 @@
 local go = require("goroutines")
 local case = dofile((arg[0]:match("^.*/") or "") .. "../case.lua")
 
-local n = case.times(100000)
+local GOROUTINES = 1000
 
 local function nothing() end
 
-local seconds = case.seconds(function()
-  for _ = 1, n do go.spawn(nothing):join() end
+local seconds = case.average_seconds(function()
+  for _ = 1, GOROUTINES do go.spawn(nothing):join() end
 end)
-case.report_ns("spawn_join", seconds, n)
+case.report_ns("spawn_join", seconds, GOROUTINES)

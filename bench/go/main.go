@@ -1,6 +1,6 @@
 // The cases of the benchmark for Go, the same as those in ../cases for Lua:
 // bench-go CASE [SCALE] prints its figures as lines `name value unit`, where
-// SCALE multiplies how often it repeats what it measures.
+// SCALE multiplies how often or how long it does what it measures.
 package main
 
 import (
@@ -46,6 +46,17 @@ func elapsed(f func()) time.Duration {
 	start := time.Now()
 	f()
 	return time.Since(start)
+}
+
+// average calls f again and again for half a second.
+func average(f func()) time.Duration {
+	limit := time.Duration(scale * float64(500*time.Millisecond))
+	calls, start := 0, time.Now()
+	for calls == 0 || time.Since(start) < limit {
+		f()
+		calls++
+	}
+	return time.Since(start) / time.Duration(calls)
 }
 
 // elapsedOfAll runs the functions in goroutines, all at once.

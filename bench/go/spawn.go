@@ -9,20 +9,18 @@ import (
 func nothing() {}
 
 func spawnJoin() {
-	n := times(100000)
-	seconds := elapsed(func() {
-		for i := 0; i < n; i++ {
+	const goroutines = 1000
+	reportNs("spawn_join", average(func() {
+		for i := 0; i < goroutines; i++ {
 			var one sync.WaitGroup
 			spawn(&one, nothing)
 			one.Wait()
 		}
-	})
-	reportNs("spawn_join", seconds, n)
+	}), goroutines)
 }
 
 func spawnMany() {
 	const goroutines = 10000
-	rounds := times(10)
 	round := func() {
 		var all sync.WaitGroup
 		for i := 0; i < goroutines; i++ {
@@ -31,30 +29,25 @@ func spawnMany() {
 		all.Wait()
 	}
 	round() // the first one pays for memory that the others reuse
-	seconds := elapsed(func() {
-		for i := 0; i < rounds; i++ {
-			round()
-		}
-	})
-	reportNs("spawn_many", seconds, rounds*goroutines)
+	reportNs("spawn_many", average(round), goroutines)
 }
 
 func parkedMemory() {
 	n := times(100000)
-	var arrived sync.WaitGroup
-	gate := make(chan int)
-	arrived.Add(n)
+	arrived, gate := make(chan bool, 128), make(chan bool)
 	before := residentBytes()
 	create := elapsed(func() {
 		for i := 0; i < n; i++ {
 			go func() {
-				arrived.Done()
+				arrived <- true
 				<-gate
 			}()
 		}
-		arrived.Wait()
+		for i := 0; i < n; i++ {
+			<-arrived
+		}
 	})
-	time.Sleep(50 * time.Millisecond) // the last ones are not yet in <-gate
+	time.Sleep(50 * time.Millisecond) // the last ones are before <-gate
 	grown := residentBytes() - before
 	release := elapsed(func() {
 		close(gate)

@@ -47,9 +47,9 @@ static void wake_one(gr_lock *lock) {
 void gr_lock_slow(gr_lock *lock) {
   for (int i = 0; i < SPINS; i++) {
     unsigned seen = atomic_load_explicit(&lock->word, memory_order_relaxed);
-    if (seen == 0 && atomic_compare_exchange_weak_explicit(
-                         &lock->word, &seen, 1, memory_order_acquire,
-                         memory_order_relaxed))
+    if (seen == 0 &&
+        atomic_compare_exchange_weak_explicit(
+            &lock->word, &seen, 1, memory_order_acquire, memory_order_relaxed))
       return;
     if (seen == 2)
       break;

@@ -28,9 +28,11 @@ typedef struct gr_lock {
 } gr_lock;
 
 #ifdef GR_DEBUG
-#define GR_LOCK_STATIC(its_rank) {.word = 0, .rank = (its_rank)}
+#define GR_LOCK_STATIC(its_rank)                                               \
+  { .word = 0, .rank = (its_rank) }
 #else
-#define GR_LOCK_STATIC(its_rank) {.word = 0}
+#define GR_LOCK_STATIC(its_rank)                                               \
+  { .word = 0 }
 #endif
 
 void gr_lock_init(gr_lock *lock, gr_lock_rank rank);
@@ -59,8 +61,8 @@ static inline void gr_lock_lock(gr_lock *lock) {
 
 static inline void gr_lock_unlock(gr_lock *lock) {
   gr_unlock_check(lock);
-  if (GR_UNLIKELY(atomic_exchange_explicit(&lock->word, 0,
-                                           memory_order_release) == 2))
+  if (GR_UNLIKELY(
+          atomic_exchange_explicit(&lock->word, 0, memory_order_release) == 2))
     gr_unlock_slow(lock);
 }
 

@@ -19,8 +19,8 @@ static const char *type_name(lua_State *L, int index) {
 
 int gr_arg_type_error(lua_State *L, int index, int arg, const char *name,
                       const char *what) {
-  const char *why = lua_pushfstring(L, "%s expected, got %s", what,
-                                    type_name(L, index));
+  const char *why =
+      lua_pushfstring(L, "%s expected, got %s", what, type_name(L, index));
   return gr_arg_error(L, arg, name, why);
 }
 
@@ -79,9 +79,8 @@ lua_Integer gr_arg_integer(lua_State *L, int index, int arg, const char *name,
     gr_arg_error(L, arg, name, "number has no integer representation");
   if (n < min || n > max)
     gr_arg_error(L, arg, name,
-                 lua_pushfstring(L, "%I is not from %I to %I",
-                                 (LUAI_UACINT)n, (LUAI_UACINT)min,
-                                 (LUAI_UACINT)max));
+                 lua_pushfstring(L, "%I is not from %I to %I", (LUAI_UACINT)n,
+                                 (LUAI_UACINT)min, (LUAI_UACINT)max));
   return n;
 }
 

@@ -174,10 +174,14 @@ static int chan_sending(lua_State *L) {
 }
 
 static const luaL_Reg chan_methods[] = {
-    {"send", chan_send},         {"recv", chan_recv},
-    {"close", chan_close},       {"capacity", chan_capacity},
-    {"is_closed", chan_is_closed}, {"sender", chan_sender},
-    {"receiver", chan_receiver}, {"sending", chan_sending},
+    {"send", chan_send},
+    {"recv", chan_recv},
+    {"close", chan_close},
+    {"capacity", chan_capacity},
+    {"is_closed", chan_is_closed},
+    {"sender", chan_sender},
+    {"receiver", chan_receiver},
+    {"sending", chan_sending},
     {NULL, NULL},
 };
 

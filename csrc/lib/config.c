@@ -51,8 +51,9 @@ static void set_time_slice(lua_State *L, bool apply) {
     bad_option(L, "time_slice", "a positive number expected");
   lua_Number ns = seconds * 1e9;
   if (apply)
-    atomic_store(&gr_the_sched.slice_ns,
-                 ns < 20000 ? 20000 : ns > 1e18 ? (uint64_t)1e18 : (uint64_t)ns);
+    atomic_store(&gr_the_sched.slice_ns, ns < 20000  ? 20000
+                                         : ns > 1e18 ? (uint64_t)1e18
+                                                     : (uint64_t)ns);
 }
 
 static void set_stack_size(lua_State *L, bool apply) {
@@ -104,9 +105,12 @@ typedef struct setting {
 } setting;
 
 static const setting settings[] = {
-    {"on_error", set_on_error},     {"time_slice", set_time_slice},
-    {"stack_size", set_stack_size}, {"preempt", set_preempt},
-    {"preempt_signal", set_preempt_signal}, {"init", set_init},
+    {"on_error", set_on_error},
+    {"time_slice", set_time_slice},
+    {"stack_size", set_stack_size},
+    {"preempt", set_preempt},
+    {"preempt_signal", set_preempt_signal},
+    {"init", set_init},
 };
 
 static void set(lua_State *L, bool apply) {

@@ -39,7 +39,8 @@ static void start(lua_State *L) {
   atexit(gr_run_at_end);
 }
 
-__attribute__((visibility("default"))) int luaopen_goroutines_core(lua_State *L);
+__attribute__((visibility("default"))) int
+luaopen_goroutines_core(lua_State *L);
 
 int luaopen_goroutines_core(lua_State *L) {
   luaL_checkversion(L);

@@ -126,7 +126,7 @@ static int co_close(lua_State *L) {
 }
 
 static const luaL_Reg functions[] = {
-    {"create", co_create}, {"wrap", co_wrap},   {"resume", co_resume},
+    {"create", co_create}, {"wrap", co_wrap}, {"resume", co_resume},
     {"close", co_close},   {NULL, NULL},
 };
 

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
-// Where goroutines are. The state of another goroutine is read only while it is
-// parked and cannot be woken: here, when all are asleep.
+// Where goroutines are. The state of another goroutine is read only while it
+// cannot run: because all are asleep for ever, or through gr_examine. Nothing
+// is made in its heap.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "lib/lib.h"
+#include "sched/examine.h"
 
 // A text that grows; `failed` when out of memory.
 typedef struct report {
@@ -48,7 +50,6 @@ static const char *reason_of(gr_wait_kind kind) {
   }
 }
 
-// Reads only, and makes nothing in that state's heap.
 static void add_frame(report *r, lua_State *L, lua_Debug *ar) {
   char line[LUA_IDSIZE + 200];
   lua_getinfo(L, "Sln", ar);
@@ -77,28 +78,36 @@ static void add_traceback(report *r, lua_State *L) {
     add_frame(r, L, &ar);
 }
 
-static void add_goroutine(report *r, gr_goroutine *g, const char *reason) {
-  char title[400];
-  gr_task *task = g->owner;
-  snprintf(title, sizeof title, "goroutine %llu%s%s%s [%s]:\n",
-           (unsigned long long)g->id, task && task->name ? " \"" : "",
-           task && task->name ? task->name : "",
-           task && task->name ? "\"" : "", reason);
-  add(r, title);
+static void add_stack(report *r, gr_goroutine *g) {
   if (g->current)
     add_traceback(r, g->current);
   for (gr_resume *up = g->resumes; up; up = up->outer)
     add_traceback(r, up->from);
-  if (task && task->creator[0]) {
-    snprintf(title, sizeof title, "\tstarted by goroutine %llu at %s\n",
-             (unsigned long long)task->parent, task->creator);
-    add(r, title);
-  }
+}
+
+static void add_creator(report *r, const gr_task *task) {
+  char line[GR_CREATOR_BYTES + 60];
+  if (!task || !task->creator[0])
+    return;
+  snprintf(line, sizeof line, "\tstarted by goroutine %llu at %s\n",
+           (unsigned long long)task->parent, task->creator);
+  add(r, line);
+}
+
+static void add_goroutine(report *r, gr_goroutine *g, const char *reason) {
+  char title[400];
+  gr_task *task = g->owner;
+  bool named = task && task->name;
+  snprintf(title, sizeof title, "goroutine %llu%s%s%s [%s]:\n",
+           (unsigned long long)g->id, named ? " \"" : "",
+           named ? task->name : "", named ? "\"" : "", reason);
+  add(r, title);
+  add_stack(r, g);
+  add_creator(r, task);
   add(r, "\n");
 }
 
-void gr_dump_all(lua_State *L) {
-  (void)L;
+void gr_dump_all(void) {
   gr_goroutine *self = gr_self();
   report r = {0};
   add_goroutine(&r, self, reason_of(self->wait_kind));
@@ -112,4 +121,26 @@ void gr_dump_all(lua_State *L) {
   gr_lock_unlock(&gr_the_sched.lock);
   gr_write_error(r.bytes ? r.bytes : "");
   free(r.bytes);
+}
+
+static void read_stack(gr_goroutine *g, void *arg) {
+  add_stack(arg, g);
+}
+
+char *gr_dump_task(gr_task *task) {
+  report r = {0};
+  add(&r, "stack traceback:\n");
+  gr_enter();
+  gr_lock_lock(&task->lock);
+  gr_goroutine *g = task->g;
+  if (g == gr_self())
+    add_stack(&r, g);
+  else if (g && !gr_examine(g, read_stack, &r))
+    add(&r, "\t(running in C)\n");
+  gr_lock_unlock(&task->lock);
+  gr_leave();
+  add_creator(&r, task);
+  if (r.len > 0 && r.bytes[r.len - 1] == '\n')
+    r.bytes[r.len - 1] = '\0';
+  return r.bytes;
 }

@@ -137,6 +137,23 @@ static int task_status(lua_State *L) {
   return 1;
 }
 
+static int push_text(lua_State *L) {
+  lua_pushstring(L, lua_touserdata(L, 1));
+  return 1;
+}
+
+static int task_traceback(lua_State *L) {
+  gr_task *task = gr_arg_self(L, &gr_task_type, "traceback");
+  char *text = gr_dump_task(task);
+  if (!text)
+    return luaL_error(L, "not enough memory");
+  lua_pushcfunction(L, push_text);
+  lua_pushlightuserdata(L, text);
+  int failed = lua_pcall(L, 1, 1, 0);
+  free(text);
+  return failed ? lua_error(L) : 1;
+}
+
 static int task_tostring(lua_State *L) {
   gr_task *task = gr_arg_self(L, &gr_task_type, "tostring");
   gr_push_title(L, task, task->id);
@@ -216,8 +233,7 @@ static int go_procs(lua_State *L) {
       gr_yield(); // off a processor that is too many
     gr_leave();
     if (!done)
-      return luaL_error(L,
-                        "no memory or no file descriptors for %I processors",
+      return luaL_error(L, "no memory or no file descriptors for %I processors",
                         (LUAI_UACINT)count);
   }
   lua_pushinteger(L, before);
@@ -229,8 +245,10 @@ static int go_count(lua_State *L) {
   return 1;
 }
 
-static const luaL_Reg task_methods[] = {
-    {"join", task_join}, {"status", task_status}, {NULL, NULL}};
+static const luaL_Reg task_methods[] = {{"join", task_join},
+                                        {"status", task_status},
+                                        {"traceback", task_traceback},
+                                        {NULL, NULL}};
 
 static const luaL_Reg functions[] = {
     {"__go", go_call},

@@ -100,9 +100,12 @@ gr_block *gr_run_get_init(void);
 
 // --- dumps (dump.c) ---
 
-// Writes where the goroutines are. The calling goroutine's state is read; the
-// others' only while all are parked.
-void gr_dump_all(lua_State *L);
+// Writes to stderr where the goroutines are, while all but the caller's are
+// parked for ever.
+void gr_dump_all(void);
+
+// Where the task's goroutine is now, or NULL when out of memory; to be freed.
+char *gr_dump_task(gr_task *task);
 
 // --- functions, by topic: each leaves its entries in the table on top ---
 

@@ -95,8 +95,9 @@ void gr_run_where(lua_State *L, char creator[GR_CREATOR_BYTES]) {
 // --- reporting ---
 
 static void put_report(const char *report) {
-  gr_write_error(report ? report : "goroutines: a goroutine failed, and there "
-                                   "was not enough memory to tell how\n");
+  gr_write_error(report ? report
+                        : "goroutines: a goroutine failed, and there "
+                          "was not enough memory to tell how\n");
 }
 
 // Tells of a failure that nobody handles, once.
@@ -153,10 +154,11 @@ void gr_push_title(lua_State *L, const gr_task *task, uint64_t id) {
 
 // [error, traceback] -> the same; fills in the report and the event.
 static void prepare_report(lua_State *L, gr_task *task) {
+  int traceback = lua_gettop(L), err = traceback - 1;
   gr_push_title(L, task, task->id);
-  push_description(L, -3);
+  push_description(L, err);
   lua_pushfstring(L, "%s: %s\n%s\n", lua_tostring(L, -2), lua_tostring(L, -1),
-                  lua_tostring(L, -3));
+                  lua_tostring(L, traceback));
   task->report = strdup(lua_tostring(L, -1));
   gr_channel *channel = error_channel();
   if (channel) {
@@ -166,13 +168,13 @@ static void prepare_report(lua_State *L, gr_task *task) {
     lua_setfield(L, -2, "id");
     lua_pushstring(L, task->name);
     lua_setfield(L, -2, "name");
-    lua_pushvalue(L, -4);
+    lua_pushvalue(L, err);
     lua_setfield(L, -2, "err");
-    lua_pushvalue(L, -5);
+    lua_pushvalue(L, traceback);
     lua_setfield(L, -2, "traceback");
     task->event = gr_block_encode(L, 1, GR_VALUES_ERROR);
   }
-  lua_pop(L, 3);
+  lua_settop(L, traceback);
 }
 
 // --- the body ---
@@ -186,8 +188,8 @@ static int handle_error(lua_State *L) {
   if (len > base_len && !strcmp(lines + len - base_len, base))
     len -= base_len; // our own frame at the bottom
   lua_pushlstring(L, lines, len);
-  lua_pushfstring(L, "%s\n\tstarted by goroutine %I at %s",
-                  lua_tostring(L, -1), (LUAI_UACINT)task->parent,
+  lua_pushfstring(L, "%s\n\tstarted by goroutine %I at %s", lua_tostring(L, -1),
+                  (LUAI_UACINT)task->parent,
                   task->creator[0] ? task->creator : "?");
   lua_rawsetp(L, LUA_REGISTRYINDEX, &traceback_key);
   lua_settop(L, 1);
@@ -211,8 +213,7 @@ static int do_call(lua_State *L) {
   life->task->call = NULL;
   gr_block_release(call);
   if (lua_pcall(L, count - 1, LUA_MULTRET, 1) == LUA_OK) {
-    life->outcome =
-        gr_block_encode(L, lua_gettop(L) - 1, GR_VALUES_RESULT);
+    life->outcome = gr_block_encode(L, lua_gettop(L) - 1, GR_VALUES_RESULT);
     life->state = GR_TASK_DONE;
     return 0;
   }
@@ -269,6 +270,8 @@ static void commit_end(gr_goroutine *g, void *arg) {
 }
 
 static GR_NORETURN void end(lua_State *L, lifetime *life) {
+  if (life->outcome) // a task that is among its own results
+    gr_block_disown(life->outcome, life->task);
   if (L)
     lua_close(L);
   gr_self()->current = NULL;
@@ -319,8 +322,8 @@ gr_task *gr_run_start(lua_State *L, gr_block *call, const char *name,
   char creator[GR_CREATOR_BYTES];
   gr_task *task;
   gr_run_where(L, creator);
-  gr_goroutine *g = gr_run_prepare(call, name, creator, gr_run_self()->id,
-                                   detached, &task);
+  gr_goroutine *g =
+      gr_run_prepare(call, name, creator, gr_run_self()->id, detached, &task);
   if (!g) {
     gr_block_release(call);
     luaL_error(L, "not enough memory");
@@ -356,7 +359,7 @@ void gr_run_exit(lua_State *L, int results) {
     bool ended = gr_wait_for_others();
     gr_leave();
     if (!ended) {
-      gr_dump_all(g->L);
+      gr_dump_all();
       gr_write_error("goroutines: all goroutines are asleep - deadlock! (main "
                      "called go.exit)\n");
       exit(EXIT_FAILURE);

@@ -12,7 +12,7 @@ static const char default_key;
 typedef struct call {
   gr_case *cases;
   uint32_t *order;
-  int count;        // of cases, without go.default
+  int count; // of cases, without go.default
   bool has_default;
   int sends;
 } call;

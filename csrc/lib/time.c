@@ -119,9 +119,8 @@ static gr_goroutine *start_timed(gr_timer *timer, uint64_t now_ns) {
   (void)now_ns;
   timed_call *timed = timer->arg;
   gr_task *task;
-  gr_goroutine *g =
-      gr_run_prepare(gr_block_retain(timed->call), NULL, timed->creator,
-                     timed->parent, true, &task);
+  gr_goroutine *g = gr_run_prepare(gr_block_retain(timed->call), NULL,
+                                   timed->creator, timed->parent, true, &task);
   if (!g) {
     gr_block_release(timed->call);
     gr_write_error("goroutines: not enough memory to run a timer's function\n");
@@ -131,8 +130,8 @@ static gr_goroutine *start_timed(gr_timer *timer, uint64_t now_ns) {
 
 static gr_timer *new_timer(lua_State *L, gr_block *call) {
   timed_call *timed = malloc(sizeof *timed);
-  gr_timer *timer = timed ? gr_timer_new(start_timed, timed, timed_call_free)
-                          : NULL;
+  gr_timer *timer =
+      timed ? gr_timer_new(start_timed, timed, timed_call_free) : NULL;
   if (!timer) {
     free(timed);
     return NULL;
@@ -199,8 +198,8 @@ static const luaL_Reg ticker_methods[] = {
 static const luaL_Reg timer_methods[] = {
     {"stop", timer_stop}, {"reset", timer_reset}, {NULL, NULL}};
 static const luaL_Reg functions[] = {
-    {"now", time_now},       {"sleep", time_sleep}, {"after", time_after},
-    {"ticker", ticker_new},  {"timer", timer_new},  {NULL, NULL}};
+    {"now", time_now},      {"sleep", time_sleep}, {"after", time_after},
+    {"ticker", ticker_new}, {"timer", timer_new},  {NULL, NULL}};
 
 void gr_lib_time(lua_State *L) {
   gr_handle_register(L, &gr_ticker_type);

@@ -16,7 +16,7 @@ bool gr_wait_again(lua_State *L, gr_status status) {
     lua_call(L, 0, 0);
     return true;
   case GR_DEADLOCK:
-    gr_dump_all(L);
+    gr_dump_all();
     luaL_error(L, "all goroutines are asleep - deadlock!");
     return false;
   case GR_NOMEM:

@@ -39,8 +39,7 @@ static void describe(gr_context *context, void *base, size_t size) {
   context->fake_stack = NULL;
 #endif
 #ifdef GR_TSAN
-  context->fiber =
-      base ? __tsan_create_fiber(0) : __tsan_get_current_fiber();
+  context->fiber = base ? __tsan_create_fiber(0) : __tsan_get_current_fiber();
 #endif
   (void)context, (void)base, (void)size;
 }
@@ -128,7 +127,8 @@ enum { SAVED_WORDS = 20, ARG_WORD = 0, RETURN_WORD = 11 };
 void gr_context_init(gr_context *context, void *base, size_t size,
                      void (*entry)(void *), void *arg) {
   describe(context, base, size);
-  uintptr_t top = ((uintptr_t)base + size - sizeof(first_frame)) & ~(uintptr_t)63;
+  uintptr_t top =
+      ((uintptr_t)base + size - sizeof(first_frame)) & ~(uintptr_t)63;
   first_frame *first = (first_frame *)top;
   *first = (first_frame){context, entry, arg};
   void **sp = (void **)top - 2 - SAVED_WORDS; // two words of a null frame

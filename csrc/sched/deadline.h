@@ -20,7 +20,7 @@ typedef struct gr_deadlines gr_deadlines;
 //              until then: `hold` is called under the heap's lock when it is
 //              taken out, and may keep it alive; `fire` lets it go.
 struct gr_deadline {
-  gr_heap_node node; // first; key is the time in ns
+  gr_heap_node node;  // first; key is the time in ns
   gr_deadlines *home; // constant while set
   gr_goroutine *g;
   uint32_t ticket;

@@ -61,11 +61,13 @@ typedef struct gr_goroutine gr_goroutine;
 
 struct gr_goroutine {
   gr_context context;
-  gr_stack *stack; // NULL for a main goroutine
+  gr_stack *stack;    // NULL for a main goroutine
   gr_goroutine *next; // in a queue
 
   atomic_uint status; // gr_goroutine_status; release, acquire by wakers
   atomic_uint claim;  // serial number << 3 | GR_CLAIM_...
+
+  atomic_uint examined; // how many read it; see examine.h
 
   // Written by the owner of the claim, before it makes the goroutine runnable.
   void *woken_by;
@@ -141,8 +143,7 @@ static inline bool gr_wait_claim(gr_goroutine *g, gr_ticket ticket,
 
 // How the running goroutine's last wait ended.
 static inline unsigned gr_wait_reason(gr_goroutine *g) {
-  return atomic_load_explicit(&g->claim, memory_order_acquire) &
-         GR_CLAIM_MASK;
+  return atomic_load_explicit(&g->claim, memory_order_acquire) & GR_CLAIM_MASK;
 }
 
 // What that is for the caller of an operation; not for GR_CLAIM_OBJECT.

@@ -3,7 +3,8 @@
 // everybody sleeps. The two sides:
 //
 //   waker:  queue the work,              full barrier, look for idle processors
-//   idler:  announce itself as idle,     full barrier, look at every queue again
+//   idler:  announce itself as idle,     full barrier, look at every queue
+//   again
 //
 // One of them sees the other. A waker does nothing while somebody searches: a
 // searcher that finds work and was the last one wakes another; one that finds
@@ -58,10 +59,12 @@ static void attach_locked(gr_worker *w, gr_processor *p) {
 // Has an idle processor look for work: wakes the worker that sleeps with it,
 // or gives it one. It is out of the idle list.
 static void rouse(gr_processor *p, bool sleeps) {
-  if (sleeps)
+  if (sleeps) {
     gr_loop_wake(&p->loop);
-  else
+  } else {
     gr_handoff(p, true);
+    gr_monitor_busy();
+  }
 }
 
 void gr_wake_processor(void) {
@@ -244,8 +247,7 @@ static gr_goroutine *steal_ripe(gr_processor *from, sighting *seen,
       *seen = (sighting){from, g, turns, now_ns};
     return NULL;
   }
-  if (now_ns - seen->since_ns < RIPE_NS ||
-      !gr_runq_steal_next(&from->runq, g))
+  if (now_ns - seen->since_ns < RIPE_NS || !gr_runq_steal_next(&from->runq, g))
     return NULL;
   return g;
 }
@@ -253,8 +255,8 @@ static gr_goroutine *steal_ripe(gr_processor *from, sighting *seen,
 static gr_goroutine *steal(gr_processor *self, sighting *seen,
                            uint64_t now_ns) {
   gr_sched *s = &gr_the_sched;
-  unsigned made = atomic_load_explicit(&s->processors_made,
-                                       memory_order_acquire);
+  unsigned made =
+      atomic_load_explicit(&s->processors_made, memory_order_acquire);
   unsigned start = gr_random_below(&self->random, made);
   for (unsigned i = 0; i < made; i++) {
     gr_processor *from = atomic_load_explicit(

@@ -31,8 +31,7 @@ static void on_tick(uv_poll_t *poll, int status, int events) {
 static int open_timer(gr_loop *loop) {
   loop->timer_fd = -1;
 #ifdef __linux__
-  loop->timer_fd =
-      timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+  loop->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
   if (loop->timer_fd < 0)
     return uv_translate_sys_error(errno);
   int err = uv_poll_init(&loop->uv, &loop->ticks, loop->timer_fd);

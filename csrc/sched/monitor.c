@@ -18,13 +18,14 @@
 #include <unistd.h>
 #endif
 
+#include "sched/examine.h"
 #include "sched/sched.h"
 
 enum {
-  QUIET_ROUNDS = 20,     // rounds without anything running before deep sleep
-  ROUND_MIN_NS = 20000,  // at most one round in this time
-  WOKEN_NS = 100000,     // when to look again whether those woken run
-  PATIENCE = 2,          // signals without effect before a processor is taken
+  QUIET_ROUNDS = 20,    // rounds without anything running before deep sleep
+  ROUND_MIN_NS = 20000, // at most one round in this time
+  WOKEN_NS = 100000,    // when to look again whether those woken run
+  PATIENCE = 2,         // signals without effect before a processor is taken
 };
 
 _Atomic(uint64_t) gr_monitor_wake_at = GR_NEVER;
@@ -47,8 +48,7 @@ static void init_barrier(void) {
 #endif
 }
 
-// A full barrier in every thread of the process.
-static void barrier_everywhere(void) {
+void gr_barrier_everywhere(void) {
 #ifdef __linux__
   if (!gr_enter_needs_fence) {
     syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
@@ -77,7 +77,7 @@ static uint64_t cpu_of(gr_worker *w) {
 static bool retake_locked(gr_worker *w, gr_processor *p) {
   gr_sched *s = &gr_the_sched;
   atomic_store(&w->retaking, true);
-  barrier_everywhere();
+  gr_barrier_everywhere();
   gr_goroutine *g = atomic_load(&w->g);
   bool taken = g && !atomic_load(&w->in_runtime);
   if (taken) {
@@ -103,18 +103,17 @@ static bool others_wait_locked(gr_processor *p, gr_worker *w) {
 // What one round finds out.
 typedef struct round {
   uint64_t now_ns, slice_ns;
-  uint64_t next_ns;       // when to look again
-  unsigned woken;         // goroutines for which no hog has made way yet
+  uint64_t next_ns; // when to look again
+  unsigned woken;   // goroutines for which no hog has made way yet
   bool any_busy;
-  gr_processor *retaken;  // list by next_idle
+  gr_processor *retaken; // list by next_idle
 } round;
 
 // True if the thread could run, and waits for a CPU only.
 static bool is_runnable(gr_worker *w) {
 #ifdef __linux__
   char path[64], text[256];
-  snprintf(path, sizeof path, "/proc/self/task/%d/stat",
-           atomic_load(&w->tid));
+  snprintf(path, sizeof path, "/proc/self/task/%d/stat", atomic_load(&w->tid));
   int fd = open(path, O_RDONLY | O_CLOEXEC);
   ssize_t len = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
   if (fd >= 0)
@@ -178,17 +177,25 @@ static void sooner(round *r, uint64_t when_ns) {
     r->next_ns = when_ns;
 }
 
+// False if all processors are idle. One that is on its way to a worker whose
+// thread has not woken yet is busy.
+static bool is_busy_locked(void) {
+  gr_sched *s = &gr_the_sched;
+  return atomic_load(&s->idle_count) < atomic_load(&s->procs) ||
+         s->without_processor > 0;
+}
+
 static void look_at_workers(round *r) {
   gr_sched *s = &gr_the_sched;
   gr_lock_lock(&s->lock);
   r->woken = atomic_load(&s->woken.count);
+  r->any_busy = is_busy_locked();
   for (gr_link *at = s->workers.head.next; at != &s->workers.head;
        at = at->next) {
     gr_worker *w = GR_CONTAINER(at, gr_worker, all);
     gr_processor *p = atomic_load(&w->p);
     if (w->is_gone || (p && p->is_idle) || !atomic_load(&w->g))
       continue;
-    r->any_busy = true;
     if (!p) {
       stop_stray_locked(w);
     } else if (look_after_locked(r, p, w)) {
@@ -312,13 +319,9 @@ static void one_round(round *r) {
 }
 
 static bool any_busy(void) {
-  gr_sched *s = &gr_the_sched;
-  bool busy = false;
-  gr_lock_lock(&s->lock);
-  for (gr_link *at = s->workers.head.next; at != &s->workers.head && !busy;
-       at = at->next)
-    busy = atomic_load(&GR_CONTAINER(at, gr_worker, all)->g) != NULL;
-  gr_lock_unlock(&s->lock);
+  gr_lock_lock(&gr_the_sched.lock);
+  bool busy = is_busy_locked();
+  gr_lock_unlock(&gr_the_sched.lock);
   return busy;
 }
 

@@ -23,9 +23,9 @@ void gr_monitor_kick(void);
 // A worker is about to run a goroutine: the deadlines of its processor are the
 // monitor's to watch meanwhile.
 static inline void gr_monitor_watch(gr_processor *p) {
-  if (GR_UNLIKELY(gr_deadlines_earliest(&p->deadlines) <
-                  atomic_load_explicit(&gr_monitor_wake_at,
-                                       memory_order_relaxed)))
+  if (GR_UNLIKELY(
+          gr_deadlines_earliest(&p->deadlines) <
+          atomic_load_explicit(&gr_monitor_wake_at, memory_order_relaxed)))
     gr_monitor_kick();
 }
 

@@ -20,16 +20,16 @@ struct gr_processor {
   gr_deadlines deadlines;
 
   // The holder's alone.
-  gr_loop loop; // under its own token
+  gr_loop loop;      // under its own token
   atomic_uint turns; // goroutines taken; thieves look whether it moves
   gr_random random;
 
   // Guarded by the scheduler's lock.
-  gr_worker *worker;     // the holder, or NULL
+  gr_worker *worker; // the holder, or NULL
   gr_processor *next_idle;
-  bool is_idle;          // in the idle list
-  bool woken_to_search;  // taken from that list by a waker that counted its
-                         // worker among those that search
+  bool is_idle;         // in the idle list
+  bool woken_to_search; // taken from that list by a waker that counted its
+                        // worker among those that search
 };
 
 // A processor, or NULL when out of memory.

@@ -31,8 +31,7 @@ gr_goroutine *gr_runq_pop(gr_runq *q) {
     unsigned tail = atomic_load_explicit(&q->tail, memory_order_relaxed);
     if (head == tail)
       return NULL;
-    gr_goroutine *g =
-        atomic_load_explicit(slot(q, head), memory_order_relaxed);
+    gr_goroutine *g = atomic_load_explicit(slot(q, head), memory_order_relaxed);
     if (atomic_compare_exchange_weak_explicit(&q->head, &head, head + 1,
                                               memory_order_acq_rel,
                                               memory_order_acquire))

@@ -16,8 +16,8 @@ typedef struct gr_goroutine gr_goroutine;
 enum { GR_RUNQ_ROOM = 256 };
 
 typedef struct gr_runq {
-  atomic_uint head;           // advanced by whoever takes
-  atomic_uint tail;           // written by the owner; release, acquire in steal
+  atomic_uint head; // advanced by whoever takes
+  atomic_uint tail; // written by the owner; release, acquire in steal
   _Atomic(gr_goroutine *) next; // set by the owner; may be taken by a thief
   _Atomic(gr_goroutine *) ring[GR_RUNQ_ROOM];
 } gr_runq;

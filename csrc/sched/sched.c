@@ -140,8 +140,8 @@ static void commit_park(gr_goroutine *g, void *arg) {
   // release: whoever wins the claim sees g off its stack
   atomic_store_explicit(&g->status, GR_WAITING, memory_order_release);
   if (deadline_ns != GR_NEVER) {
-    gr_processor *own = atomic_load_explicit(&gr_worker_self()->p,
-                                             memory_order_relaxed);
+    gr_processor *own =
+        atomic_load_explicit(&gr_worker_self()->p, memory_order_relaxed);
     g->deadline.g = g;
     g->deadline.ticket = ticket;
     if (!gr_deadline_set(&own->deadlines, &g->deadline, deadline_ns) &&
@@ -201,8 +201,7 @@ void gr_yield(void) {
 
 void gr_leave_slow(gr_worker *w) {
   atomic_store_explicit(&w->preempt, 0, memory_order_relaxed);
-  atomic_fetch_add_explicit(&gr_the_sched.preemptions, 1,
-                            memory_order_relaxed);
+  atomic_fetch_add_explicit(&gr_the_sched.preemptions, 1, memory_order_relaxed);
   switch_away(commit_yield, NULL);
   atomic_store_explicit(&gr_worker_self()->in_runtime, false,
                         memory_order_release);
@@ -318,7 +317,9 @@ static void new_slice(gr_worker *w) {
 static void give_up_processor(gr_worker *w, gr_processor *p) {
   gr_lock_lock(&gr_the_sched.lock);
   gr_goroutine *g = gr_runq_pop_next(&p->runq);
-  for (; g; g = gr_runq_pop(&p->runq))
+  if (g)
+    gr_fifo_push(&gr_the_sched.global, g);
+  while ((g = gr_runq_pop(&p->runq)))
     gr_fifo_push(&gr_the_sched.global, g);
   gr_detach_locked(w, p);
   gr_lock_unlock(&gr_the_sched.lock);
@@ -350,14 +351,14 @@ gr_goroutine *gr_sched_next(gr_worker *w) {
       gr_wait_for_processor(w);
       continue;
     }
-    if (p->id >= atomic_load_explicit(&gr_the_sched.procs,
-                                      memory_order_relaxed)) {
+    if (p->id >=
+        atomic_load_explicit(&gr_the_sched.procs, memory_order_relaxed)) {
       give_up_processor(w, p);
       continue;
     }
     gr_goroutine *g = NULL;
-    if (GR_UNLIKELY(
-            atomic_load_explicit(&w->bound_ready, memory_order_relaxed) != NULL))
+    if (GR_UNLIKELY(atomic_load_explicit(&w->bound_ready,
+                                         memory_order_relaxed) != NULL))
       g = atomic_exchange(&w->bound_ready, NULL);
     if (!g && w->runs_bound_only) {
       pass_processor_on(w, p, NULL);
@@ -389,7 +390,18 @@ static void run(gr_worker *w, gr_goroutine *g) {
   GR_ASSERT(atomic_load_explicit(&g->status, memory_order_relaxed) ==
             GR_RUNNABLE);
   gr_monitor_watch(atomic_load_explicit(&w->p, memory_order_relaxed));
-  atomic_store_explicit(&g->status, GR_RUNNING, memory_order_relaxed);
+  for (;;) {
+    atomic_store_explicit(&g->status, GR_RUNNING, memory_order_relaxed);
+    atomic_signal_fence(memory_order_seq_cst);
+    if (GR_UNLIKELY(gr_enter_needs_fence))
+      atomic_thread_fence(memory_order_seq_cst);
+    if (GR_LIKELY(!atomic_load_explicit(&g->examined, memory_order_acquire)))
+      break;
+    // Somebody reads it, or is about to: it does not run meanwhile.
+    atomic_store_explicit(&g->status, GR_RUNNABLE, memory_order_relaxed);
+    while (atomic_load_explicit(&g->examined, memory_order_acquire))
+      gr_cpu_relax();
+  }
   atomic_store_explicit(&w->g, g, memory_order_relaxed);
   gr_context_switch(&w->context, &g->context);
 }

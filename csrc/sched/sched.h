@@ -35,9 +35,9 @@ typedef struct gr_sched {
   gr_fifo woken;  // by time or by events from outside: go first
   gr_fifo global; // used up their slice, or yielded
   gr_processor *idle_processors;
-  gr_worker *idle_workers; // asleep, without a processor
-  gr_list workers;         // all
-  gr_list goroutines;      // all
+  gr_worker *idle_workers;    // asleep, without a processor
+  gr_list workers;            // all
+  gr_list goroutines;         // all
   uint32_t without_processor; // goroutines in a C call that lost theirs
   uint32_t worker_count;
   gr_goroutine *waits_for_others; // a main in gr_wait_for_others

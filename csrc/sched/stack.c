@@ -37,10 +37,10 @@ enum {
 
 static struct {
   gr_lock lock;
-  size_t size;       // of new stacks
-  gr_stack *warm;    // free, of this size, touched
+  size_t size;    // of new stacks
+  gr_stack *warm; // free, of this size, touched
   uint32_t warm_count;
-  gr_stack *cold;    // free, of this size, without memory below KEEP_BYTES
+  gr_stack *cold; // free, of this size, without memory below KEEP_BYTES
   uint32_t all, unguarded;
   uint32_t guards_left; // stacks that may still get a guard by mprotect
   bool no_guard_install;
@@ -86,9 +86,9 @@ static gr_stack *cut_locked(char *slot) {
 
 static void add_slab_locked(void) {
   size_t slot = pool.size + page_bytes();
-  char *slab = mmap(NULL, slot * SLAB_STACKS, PROT_READ | PROT_WRITE,
-                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1,
-                    0);
+  char *slab =
+      mmap(NULL, slot * SLAB_STACKS, PROT_READ | PROT_WRITE,
+           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
   if (slab == MAP_FAILED)
     return;
 #ifdef MADV_NOHUGEPAGE

@@ -83,8 +83,8 @@ gr_worker *gr_worker_new_host(gr_goroutine *main) {
   }
   gr_stack *stack = w->scheduler_stack;
   gr_context_init(&w->context, stack->base,
-                  (size_t)((char *)stack - stack->base),
-                  run_scheduler_for_ever, w);
+                  (size_t)((char *)stack - stack->base), run_scheduler_for_ever,
+                  w);
   w->main = main;
   w->thread = pthread_self();
   main->bound = w;
@@ -127,8 +127,10 @@ gr_worker *gr_worker_start(gr_processor *p, bool to_search) {
   pthread_sigmask(SIG_SETMASK, &all, &before);
   int err = pthread_create(&w->thread, NULL, run_thread, w);
   pthread_sigmask(SIG_SETMASK, &before, NULL);
-  if (err == 0)
+  if (err == 0) {
+    pthread_detach(w->thread); // its end is told by is_gone
     return w;
+  }
 
   gr_lock_lock(&gr_the_sched.lock);
   gr_list_remove(&w->all);

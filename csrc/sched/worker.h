@@ -33,15 +33,15 @@ struct gr_worker {
 
   // The thread's own; `g` and `slice` are read by the monitor, too.
   _Atomic(gr_goroutine *) g; // running, or NULL
-  atomic_uint slice; // number of the present time slice
+  atomic_uint slice;         // number of the present time slice
   gr_commit commit;
   void *commit_arg;
-  bool searching; // counted in the scheduler's count of these
+  bool searching;       // counted in the scheduler's count of these
   bool runs_bound_only; // its bound goroutine wants the thread to itself
 
   // See the protocol above.
-  atomic_bool in_runtime; // written by the thread
-  atomic_bool retaking;   // written by the monitor
+  atomic_bool in_runtime;    // written by the thread
+  atomic_bool retaking;      // written by the monitor
   _Atomic(gr_processor *) p; // written by the thread, by whoever hands it a
                              // processor while it sleeps, and by the monitor
 
@@ -56,7 +56,7 @@ struct gr_worker {
 
   // Guarded by the scheduler's lock.
   gr_worker *next_idle;
-  gr_goroutine *main; // of a host's thread, else NULL
+  gr_goroutine *main;    // of a host's thread, else NULL
   bool awaits_processor; // asleep until its bound goroutine is runnable
   bool is_gone;
   gr_link all;
@@ -92,9 +92,8 @@ static inline void gr_enter(void) {
   atomic_signal_fence(memory_order_seq_cst);
   if (GR_UNLIKELY(gr_enter_needs_fence))
     atomic_thread_fence(memory_order_seq_cst);
-  if (GR_UNLIKELY(
-          atomic_load_explicit(&w->retaking, memory_order_relaxed) ||
-          !atomic_load_explicit(&w->p, memory_order_relaxed)))
+  if (GR_UNLIKELY(atomic_load_explicit(&w->retaking, memory_order_relaxed) ||
+                  !atomic_load_explicit(&w->p, memory_order_relaxed)))
     gr_enter_slow(w);
 }
 

@@ -21,7 +21,7 @@ gr_channel *gr_channel_new(uint32_t capacity) {
   gr_channel *c = calloc(1, sizeof *c);
   if (!c)
     return NULL;
-  atomic_init(&c->refs, 1);
+  gr_refs_init(&c->refs);
   c->capacity = capacity;
   gr_lock_init(&c->lock, GR_RANK_CHANNEL);
   gr_list_init(&c->receivers);
@@ -31,13 +31,12 @@ gr_channel *gr_channel_new(uint32_t capacity) {
 }
 
 void gr_channel_retain(gr_channel *c) {
-  atomic_fetch_add_explicit(&c->refs, 1, memory_order_relaxed);
+  gr_refs_retain(&c->refs);
 }
 
 void gr_channel_release(gr_channel *c) {
-  if (atomic_fetch_sub_explicit(&c->refs, 1, memory_order_release) != 1)
+  if (!gr_refs_release(&c->refs))
     return;
-  atomic_thread_fence(memory_order_acquire);
   if (c->on_free)
     c->on_free(c->on_free_arg);
   GR_ASSERT(gr_list_is_empty(&c->receivers) && gr_list_is_empty(&c->senders));
@@ -159,9 +158,8 @@ static void commit_unlock(gr_goroutine *g, void *arg) {
 }
 
 // Queues the running goroutine and parks it; the lock is held, and let go.
-static gr_status wait_locked(gr_channel *c, gr_list *queue,
-                             gr_message *message, gr_wait_kind kind,
-                             uint64_t deadline_ns) {
+static gr_status wait_locked(gr_channel *c, gr_list *queue, gr_message *message,
+                             gr_wait_kind kind, uint64_t deadline_ns) {
   gr_goroutine *g = gr_self();
   gr_waiter self;
   gr_waiter_push(&self, queue, g, gr_wait_open(g), message);

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
-// Channels: bounded first-in first-out queues of messages, with direct hand-over
-// between goroutines that meet (after Go's chan.go).
+// Channels: bounded first-in first-out queues of messages, with direct
+// hand-over between goroutines that meet (after Go's chan.go).
 #ifndef GR_CHANNEL_H
 #define GR_CHANNEL_H
 
 #include "base/base.h"
 #include "base/lock.h"
+#include "base/refs.h"
 #include "sync/waiter.h"
 #include "value/message.h"
 
@@ -14,7 +15,7 @@
 //   receivers is non-empty only if the buffer is empty
 //   senders is non-empty only if the buffer is full
 typedef struct gr_channel {
-  atomic_uint refs; // release on drop, acquire before free
+  gr_refs refs;
   uint32_t capacity; // constant
 
   gr_lock lock; // Nobody is woken while it is held.

@@ -71,7 +71,8 @@ static void sort(const gr_case *cases, uint32_t *order, uint32_t count) {
 
 static uint32_t shuffle(const gr_case *cases, uint32_t count, uint32_t *polls) {
   gr_worker *w = gr_worker_self();
-  gr_random *random = &atomic_load_explicit(&w->p, memory_order_relaxed)->random;
+  gr_random *random =
+      &atomic_load_explicit(&w->p, memory_order_relaxed)->random;
   uint32_t used = 0;
   for (uint32_t i = 0; i < count; i++) {
     if (!cases[i].channel)

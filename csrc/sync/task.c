@@ -50,7 +50,7 @@ gr_task *gr_task_new(gr_block *call, const char *name) {
   }
   if (!task)
     return NULL;
-  atomic_init(&task->refs, 1);
+  gr_refs_init(&task->refs);
   gr_lock_init(&task->lock, GR_RANK_TASK);
   gr_list_init(&task->joiners);
   gr_link_init(&task->failed);
@@ -59,13 +59,12 @@ gr_task *gr_task_new(gr_block *call, const char *name) {
 }
 
 void gr_task_retain(gr_task *task) {
-  atomic_fetch_add_explicit(&task->refs, 1, memory_order_relaxed);
+  gr_refs_retain(&task->refs);
 }
 
 void gr_task_release(gr_task *task) {
-  if (atomic_fetch_sub_explicit(&task->refs, 1, memory_order_release) != 1)
+  if (!gr_refs_release(&task->refs))
     return;
-  atomic_thread_fence(memory_order_acquire);
   if (delist_failed(task))
     gr_task_on_forgotten(task);
   GR_ASSERT(gr_list_is_empty(&task->joiners));

@@ -7,6 +7,7 @@
 #include "base/base.h"
 #include "base/list.h"
 #include "base/lock.h"
+#include "base/refs.h"
 #include "sched/goroutine.h"
 #include "value/message.h"
 
@@ -19,12 +20,12 @@ typedef enum gr_task_state {
 enum { GR_CREATOR_BYTES = 96 };
 
 typedef struct gr_task {
-  atomic_uint refs; // release on drop, acquire before free
-  uint64_t id;      // constant, as is all up to the lock
-  char *name;       // or NULL
+  gr_refs refs;
+  uint64_t id;                    // constant, as is all up to the lock
+  char *name;                     // or NULL
   char creator[GR_CREATOR_BYTES]; // "file:line" of the call that started it
-  uint64_t parent;  // the id of the goroutine that did
-  bool detached;    // started by go(): an error is reported at once
+  uint64_t parent;                // the id of the goroutine that did
+  bool detached; // started by go(): an error is reported at once
 
   gr_lock lock;
 

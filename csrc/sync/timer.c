@@ -61,7 +61,7 @@ gr_timer *gr_timer_new(gr_goroutine *(*run)(gr_timer *, uint64_t), void *arg,
   gr_timer *t = calloc(1, sizeof *t);
   if (!t)
     return NULL;
-  atomic_init(&t->refs, 1);
+  gr_refs_init(&t->refs);
   gr_lock_init(&t->lock, GR_RANK_TASK);
   t->run = run;
   t->arg = arg;
@@ -73,13 +73,12 @@ gr_timer *gr_timer_new(gr_goroutine *(*run)(gr_timer *, uint64_t), void *arg,
 }
 
 void gr_timer_retain(gr_timer *t) {
-  atomic_fetch_add_explicit(&t->refs, 1, memory_order_relaxed);
+  gr_refs_retain(&t->refs);
 }
 
 void gr_timer_release(gr_timer *t) {
-  if (atomic_fetch_sub_explicit(&t->refs, 1, memory_order_release) != 1)
+  if (!gr_refs_release(&t->refs))
     return;
-  atomic_thread_fence(memory_order_acquire);
   GR_ASSERT(t->alarm.node.place == 0);
   if (t->free_arg)
     t->free_arg(t->arg);
@@ -170,7 +169,7 @@ gr_ticker *gr_ticker_new(uint64_t period_ns) {
   gr_ticker *ticker = calloc(1, sizeof *ticker);
   if (!ticker)
     return NULL;
-  atomic_init(&ticker->refs, 1);
+  gr_refs_init(&ticker->refs);
   ticker->channel = timed_channel(&ticker->timer);
   if (ticker->channel && gr_ticker_reset(ticker, period_ns))
     return ticker;
@@ -181,13 +180,12 @@ gr_ticker *gr_ticker_new(uint64_t period_ns) {
 }
 
 void gr_ticker_retain(gr_ticker *ticker) {
-  atomic_fetch_add_explicit(&ticker->refs, 1, memory_order_relaxed);
+  gr_refs_retain(&ticker->refs);
 }
 
 void gr_ticker_release(gr_ticker *ticker) {
-  if (atomic_fetch_sub_explicit(&ticker->refs, 1, memory_order_release) != 1)
+  if (!gr_refs_release(&ticker->refs))
     return;
-  atomic_thread_fence(memory_order_acquire);
   gr_channel_release(ticker->channel);
   free(ticker);
 }

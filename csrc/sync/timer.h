@@ -7,13 +7,14 @@
 
 #include "base/base.h"
 #include "base/lock.h"
+#include "base/refs.h"
 #include "sched/deadline.h"
 #include "sync/channel.h"
 
 typedef struct gr_timer gr_timer;
 
 struct gr_timer {
-  atomic_uint refs; // release on drop, acquire before free
+  gr_refs refs;
 
   gr_lock lock; // Taken before a channel's.
 
@@ -52,7 +53,7 @@ gr_channel *gr_after_new(uint64_t when_ns);
 
 // A ticker: a channel that gets the time again and again.
 typedef struct gr_ticker {
-  atomic_uint refs; // release on drop, acquire before free
+  gr_refs refs;
   gr_channel *channel;
   gr_timer *timer;
 } gr_ticker;

@@ -30,6 +30,7 @@
 #ifndef GR_BLOCK_H
 #define GR_BLOCK_H
 
+#include "base/refs.h"
 #include "value/message.h"
 
 enum {
@@ -65,10 +66,11 @@ typedef struct gr_block_handle {
   const gr_handle_type *type;
   void *object;
   uint32_t view;
+  bool is_owner; // of the block: without a reference
 } gr_block_handle;
 
 struct gr_block {
-  atomic_uint refs; // release on drop, acquire before free
+  gr_refs refs;
   // Constant once made.
   uint32_t value_count;
   uint32_t later_count;

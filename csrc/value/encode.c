@@ -11,8 +11,8 @@
 
 enum {
   ROOM_MIN = 512,
-  SEEN_MIN = 16,          // slots; a power of two
-  DEPTH_LIMIT = 190,      // of functions in functions
+  SEEN_MIN = 16,     // slots; a power of two
+  DEPTH_LIMIT = 190, // of functions in functions
   SHORT_MAX = 255,
 };
 
@@ -41,8 +41,15 @@ typedef struct encoder {
 // Where in the values the walk is, innermost first.
 typedef struct path {
   const struct path *outer;
-  enum { AT_ROOT, AT_KEY, AT_KEY_ITSELF, AT_METATABLE, AT_UPVALUE, AT_LATER } at;
-  int index;   // of the root; of the key or the function on the stack
+  enum {
+    AT_ROOT,
+    AT_KEY,
+    AT_KEY_ITSELF,
+    AT_METATABLE,
+    AT_UPVALUE,
+    AT_LATER
+  } at;
+  int index; // of the root; of the key or the function on the stack
   int upvalue;
   int depth;
 } path;
@@ -298,7 +305,7 @@ static void put_handle(encoder *e, gr_handle *handle) {
   }
   handle->type->retain(handle->object);
   e->handles[e->handle_count] =
-      (gr_block_handle){handle->type, handle->object, handle->view};
+      (gr_block_handle){handle->type, handle->object, handle->view, false};
   put_tagged(e, GR_TAG_HANDLE, &e->handle_count, sizeof e->handle_count);
   e->handle_count++;
 }
@@ -577,7 +584,7 @@ static void release_handles(encoder *e) {
 static gr_block *finish(encoder *e, int count) {
   // Not shrunk: most blocks live for microseconds.
   gr_block *block = e->block;
-  atomic_init(&block->refs, 1);
+  gr_refs_init(&block->refs);
   block->value_count = (uint32_t)count;
   block->later_count = e->laters;
   block->shared_count = e->shared;

@@ -23,15 +23,16 @@ gr_handle *gr_handle_get(lua_State *L, int index) {
   return is_handle ? handle : NULL;
 }
 
-gr_handle *gr_handle_test(lua_State *L, int index,
-                          const gr_handle_type *type) {
+gr_handle *gr_handle_test(lua_State *L, int index, const gr_handle_type *type) {
   gr_handle *handle = gr_handle_get(L, index);
   return handle && handle->type == type && handle->object ? handle : NULL;
 }
 
 static int handle_gc(lua_State *L) {
   gr_handle *handle = gr_handle_get(L, 1);
-  if (handle && handle->object) {
+  if (!handle)
+    return luaL_error(L, "not a handle of this module");
+  if (handle->object) {
     void *object = handle->object;
     handle->object = NULL;
     atomic_fetch_sub(&handle_count, 1);

@@ -18,7 +18,7 @@ typedef struct gr_handle_type {
 // The block of such a userdata.
 typedef struct gr_handle {
   const gr_handle_type *type;
-  void *object; // NULL once released
+  void *object;  // NULL once released
   uint32_t view; // a restriction of the object, 0 for none; below 16
 } gr_handle;
 

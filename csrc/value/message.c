@@ -132,17 +132,26 @@ void gr_message_drop(gr_message *message) {
 }
 
 gr_block *gr_block_retain(gr_block *block) {
-  atomic_fetch_add_explicit(&block->refs, 1, memory_order_relaxed);
+  gr_refs_retain(&block->refs);
   return block;
 }
 
+void gr_block_disown(gr_block *block, void *object) {
+  for (uint32_t i = 0; i < block->handle_count; i++) {
+    gr_block_handle *handle = &block->handles[i];
+    if (handle->object != object || handle->is_owner)
+      continue;
+    handle->is_owner = true;
+    handle->type->release(object); // the owner has another reference
+  }
+}
+
 void gr_block_release(gr_block *block) {
-  if (!block ||
-      atomic_fetch_sub_explicit(&block->refs, 1, memory_order_release) != 1)
+  if (!block || !gr_refs_release(&block->refs))
     return;
-  atomic_thread_fence(memory_order_acquire);
   for (uint32_t i = 0; i < block->handle_count; i++)
-    block->handles[i].type->release(block->handles[i].object);
+    if (!block->handles[i].is_owner)
+      block->handles[i].type->release(block->handles[i].object);
   free(block->handles);
   free(block);
   gr_block_counted(-1);

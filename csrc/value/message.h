@@ -19,7 +19,7 @@ typedef enum gr_message_kind {
   GR_MESSAGE_TRUE,
   GR_MESSAGE_INTEGER,
   GR_MESSAGE_FLOAT,
-  GR_MESSAGE_POINTER,  // light userdata
+  GR_MESSAGE_POINTER, // light userdata
   GR_MESSAGE_HANDLE,
   GR_MESSAGE_BLOCK,
 } gr_message_kind;
@@ -28,8 +28,8 @@ typedef struct gr_block gr_block;
 
 typedef struct gr_message {
   uint8_t kind;
-  uint8_t view;      // of a handle
-  uint16_t type_id;  // of a handle
+  uint8_t view;     // of a handle
+  uint16_t type_id; // of a handle
   union {
     int64_t integer;
     double number;
@@ -65,6 +65,10 @@ void gr_message_drop(gr_message *message);
 
 gr_block *gr_block_retain(gr_block *block);
 void gr_block_release(gr_block *block); // NULL is nothing
+
+// The block is owned by an object that it has handles of itself: these hold no
+// reference from now on. Before anybody else has the block.
+void gr_block_disown(gr_block *block, void *object);
 
 // How many blocks exist.
 unsigned gr_block_count(void);

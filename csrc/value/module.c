@@ -7,8 +7,8 @@
 static const char names_key;
 
 static const char *const common[] = {
-    "coroutine", "debug", "goroutines", "io",    "math",
-    "os",        "package", "string",   "table", "utf8",
+    "coroutine", "debug",   "goroutines", "io",    "math",
+    "os",        "package", "string",     "table", "utf8",
 };
 
 // Pushes the table from module to name, made at the first use.

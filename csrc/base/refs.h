@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT
+// A count of references to an object outside the Lua heaps.
+#ifndef GR_REFS_H
+#define GR_REFS_H
+
+#include "base/base.h"
+
+typedef struct gr_refs {
+  atomic_uint count;
+} gr_refs;
+
+static inline void gr_refs_init(gr_refs *refs) {
+  atomic_init(&refs->count, 1);
+}
+
+static inline void gr_refs_retain(gr_refs *refs) {
+  atomic_fetch_add_explicit(&refs->count, 1, memory_order_relaxed);
+}
+
+// True for the last one, who frees the object. Release: what the others did to
+// it is done before; acquire: by all of them.
+static inline bool gr_refs_release(gr_refs *refs) {
+  return atomic_fetch_sub_explicit(&refs->count, 1, memory_order_acq_rel) == 1;
+}
+
+#endif
