@@ -13,18 +13,14 @@ static void channel_release(void *object) {
 const gr_handle_type gr_channel_type = {"goroutines.chan", channel_retain,
                                         channel_release};
 
-static uint32_t view_of_self(lua_State *L) {
-  return gr_handle_get(L, 1)->view;
-}
-
 // Self, which must allow the direction.
 static gr_channel *check_channel(lua_State *L, const char *name,
                                  uint32_t forbidden) {
-  gr_channel *c = gr_arg_self(L, &gr_channel_type, name);
-  if (view_of_self(L) == forbidden)
+  gr_handle *handle = gr_arg_handle(L, &gr_channel_type, name);
+  if (handle->view == forbidden)
     luaL_error(L, "calling '%s' on a channel that only %s", name,
                forbidden == GR_VIEW_SENDER ? "sends" : "receives");
-  return c;
+  return handle->object;
 }
 
 static int chan_new(lua_State *L) {
@@ -153,8 +149,8 @@ static int chan_receiver(lua_State *L) {
 
 static int chan_tostring(lua_State *L) {
   static const char *const views[] = {"", " (sender)", " (receiver)"};
-  gr_channel *c = gr_arg_self(L, &gr_channel_type, "tostring");
-  lua_pushfstring(L, "chan: %p%s", (void *)c, views[view_of_self(L)]);
+  gr_handle *handle = gr_arg_handle(L, &gr_channel_type, "tostring");
+  lua_pushfstring(L, "chan: %p%s", handle->object, views[handle->view]);
   return 1;
 }
 

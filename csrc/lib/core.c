@@ -18,6 +18,7 @@ static void pin(void *address) {
 static void start(lua_State *L) {
   pin((void *)(uintptr_t)start);
   pin((void *)(uintptr_t)lua_newstate);
+  gr_handle_init();
   gr_message_add_type(&gr_channel_type);
   gr_message_add_type(&gr_ticker_type);
   gr_message_add_type(&gr_timer_type);

@@ -42,8 +42,15 @@ lua_Integer gr_arg_integer(lua_State *L, int index, int arg, const char *name,
                            lua_Integer min, lua_Integer max);
 void gr_arg_function(lua_State *L, int index, int arg, const char *name);
 
-// The object of the handle of this type at index 1: a method's self.
-void *gr_arg_self(lua_State *L, const gr_handle_type *type, const char *name);
+// The handle of this type at index 1: a method's self.
+gr_handle *gr_arg_handle(lua_State *L, const gr_handle_type *type,
+                         const char *name);
+
+// Its object.
+static inline void *gr_arg_self(lua_State *L, const gr_handle_type *type,
+                                const char *name) {
+  return gr_arg_handle(L, type, name)->object;
+}
 
 // The channel at the index to receive from: of a channel or a ticker. NULL when
 // there is neither, or when it can only be sent to.

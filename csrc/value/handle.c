@@ -1,26 +1,35 @@
 // SPDX-License-Identifier: MIT
-// A metatable of ours holds its type under `type_key`, which tells a handle
-// from any other userdata. All handles of a state are in one weak table, by
-// the object's address plus the view.
+// A handle begins with a number drawn at random for this process. Lua code
+// cannot write into userdata, and no other library's of that size has it by
+// chance; looking at it is much quicker than at the metatable. All handles of a
+// state are in one weak table, by the object's address plus the view.
 #include "value/handle.h"
 
 #include <lauxlib.h>
 
-static const char type_key, table_key;
+#include "base/random.h"
+
+static const char table_key;
 static atomic_uint handle_count;
+static uint64_t the_mark; // written before the first handle is made
+
+void gr_handle_init(void) {
+  gr_random random;
+  gr_random_init(&random, gr_now_ns() ^ (uintptr_t)&random);
+  the_mark = gr_random_next(&random);
+}
 
 unsigned gr_handle_count(void) {
   return atomic_load(&handle_count);
 }
 
 gr_handle *gr_handle_get(lua_State *L, int index) {
-  gr_handle *handle = lua_touserdata(L, index);
-  if (!handle || lua_islightuserdata(L, index) || !lua_getmetatable(L, index))
+  if (lua_type(L, index) != LUA_TUSERDATA)
     return NULL;
-  lua_rawgetp(L, -1, &type_key);
-  bool is_handle = lua_touserdata(L, -1) != NULL;
-  lua_pop(L, 2);
-  return is_handle ? handle : NULL;
+  gr_handle *handle = lua_touserdata(L, index);
+  if (lua_rawlen(L, index) != sizeof *handle || handle->mark != the_mark)
+    return NULL;
+  return handle;
 }
 
 gr_handle *gr_handle_test(lua_State *L, int index, const gr_handle_type *type) {
@@ -51,8 +60,6 @@ static int handle_tostring(lua_State *L) {
 
 void gr_handle_register(lua_State *L, const gr_handle_type *type) {
   lua_createtable(L, 0, 8);
-  lua_pushlightuserdata(L, (void *)type);
-  lua_rawsetp(L, -2, &type_key);
   lua_pushstring(L, type->name);
   lua_setfield(L, -2, "__name");
   lua_pushcfunction(L, handle_gc);
@@ -95,7 +102,7 @@ static int push_protected(lua_State *L) {
     return 1;
   lua_pop(L, 1);
   gr_handle *handle = lua_newuserdatauv(L, sizeof *handle, 0);
-  *handle = (gr_handle){want->type, want->object, want->view};
+  *handle = (gr_handle){the_mark, want->type, want->object, want->view};
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, want->type) != LUA_TTABLE)
     return luaL_error(L, "this Lua state has no %s", want->type->name);
   lua_setmetatable(L, -2);

@@ -17,10 +17,14 @@ typedef struct gr_handle_type {
 
 // The block of such a userdata.
 typedef struct gr_handle {
+  uint64_t mark; // tells it from any other userdata
   const gr_handle_type *type;
   void *object;  // NULL once released
   uint32_t view; // a restriction of the object, 0 for none; below 16
 } gr_handle;
+
+// Once, before the first handle.
+void gr_handle_init(void);
 
 // Makes the metatable of the type in this state, with what a handle needs, and
 // leaves it on the stack. [-0, +1, m]
