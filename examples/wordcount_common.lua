@@ -26,6 +26,11 @@ local function positive(option, text)
   return n
 end
 
+local function positive_integer(option, text)
+  return math.tointeger(positive(option, text))
+    or fail("%s: whole number expected, got '%s'", option, text)
+end
+
 -- Returns { dirs =, top =, bytes = nil or how much to count }.
 function common.options(arguments)
   local options = { dirs = {}, top = 20 }
@@ -40,7 +45,7 @@ function common.options(arguments)
       options.bytes = positive(word, arguments[i]) * MEGABYTE
     elseif word == "--top" then
       i = i + 1
-      options.top = positive(word, arguments[i])
+      options.top = positive_integer(word, arguments[i])
     elseif word:find("^%-") then
       fail("unknown option '%s' (try --help)", word)
     else
@@ -115,18 +120,20 @@ function common.count_file(path, counts)
   end
 end
 
+local function comes_before(a, b, counts)
+  return counts[a] > counts[b] or counts[a] == counts[b] and a < b
+end
+
 -- The n most frequent words, of equal ones the first in the alphabet.
 local function most_frequent(counts, n)
-  local top = {}
+  local top, least = {}, 0
   for word, count in pairs(counts) do
-    local i = #top + 1
-    while i > 1 and (count > counts[top[i - 1]]
-        or count == counts[top[i - 1]] and word < top[i - 1]) do
-      i = i - 1
-    end
-    if i <= n then
+    if count >= least then
+      local i = #top + 1
+      while i > 1 and comes_before(word, top[i - 1], counts) do i = i - 1 end
       table.insert(top, i, word)
       top[n + 1] = nil
+      least = top[n] and counts[top[n]] or 0
     end
   end
   return top

@@ -22,7 +22,6 @@
 #include "sched/stack.h"
 
 typedef struct lua_State lua_State;
-struct lua_Debug;
 typedef struct gr_worker gr_worker;
 
 typedef enum gr_goroutine_status {
@@ -102,7 +101,7 @@ struct gr_goroutine {
   struct gr_resume *resumes;
   // Of a main: its hook when it began to wait. If it changes, the host's
   // Ctrl-C handler was there.
-  void (*hook_at_park)(lua_State *L, struct lua_Debug *ar);
+  _Atomic(uintptr_t) hook_at_park; // the function's address
 
   gr_link all; // in the scheduler's list of all goroutines
 };

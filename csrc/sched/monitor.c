@@ -288,7 +288,7 @@ static gr_goroutine *find_interrupted_locked(void) {
     unsigned word = atomic_load(&g->claim);
     if ((word & GR_CLAIM_MASK) == GR_CLAIM_OPEN &&
         atomic_load(&g->status) == GR_WAITING &&
-        lua_gethook(g->L) != g->hook_at_park &&
+        (uintptr_t)lua_gethook(g->L) != atomic_load(&g->hook_at_park) &&
         gr_wait_claim(g, word, GR_CLAIM_INTERRUPT))
       return g;
   }

@@ -161,7 +161,8 @@ void gr_park(gr_wait_kind kind, const void *object, uint64_t deadline_ns,
   gr_goroutine *g = gr_self();
   park p = {deadline_ns, commit, arg};
   if (g->is_main && g->L)
-    g->hook_at_park = lua_gethook(g->L);
+    atomic_store_explicit(&g->hook_at_park, (uintptr_t)lua_gethook(g->L),
+                          memory_order_relaxed);
   g->wait_kind = kind;
   g->wait_object = object;
   g->wait_since_ns = 0; // filled in by whoever asks first
