@@ -19,8 +19,8 @@
 #include "sched/preempt.h"
 
 enum {
-  SEARCH_NS = 30000, // how long to look before going to sleep
-  RIPE_NS = 4000,    // what stays in a next slot for so long may be stolen
+  SEARCH_NS = 50000, // how long to look before going to sleep
+  RIPE_NS = 15000,   // what stays in a next slot for so long may be stolen
 };
 
 // --- idle processors: under the scheduler's lock ---
@@ -317,7 +317,7 @@ static gr_goroutine *search(gr_worker *w, gr_processor *p) {
 // --- sleeping ---
 
 // True if any queue has something in it. What is in a next slot counts only if
-// its processor does not take it in the next moments.
+// its processor does not take it while it would become ripe.
 static bool sees_work(gr_worker *w, gr_processor *self) {
   gr_sched *s = &gr_the_sched;
   if (has_shared_work(w))

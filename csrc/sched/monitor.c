@@ -106,6 +106,7 @@ typedef struct round {
   uint64_t next_ns; // when to look again
   unsigned woken;   // goroutines for which no hog has made way yet
   bool any_busy;
+  bool wants_help; // an idle processor is to be woken
   gr_processor *retaken; // list by next_idle
 } round;
 
@@ -172,6 +173,12 @@ static void stop_stray_locked(gr_worker *w) {
     gr_preempt_locked(w, atomic_load(&w->slice));
 }
 
+// Work in a next slot, for which nobody was woken, while a processor is idle.
+static bool is_kept_waiting(gr_worker *w, gr_processor *p) {
+  return w->seen_slice == atomic_load(&w->slice) &&
+         atomic_load(&p->runq.next) && atomic_load(&gr_the_sched.idle_count);
+}
+
 static void sooner(round *r, uint64_t when_ns) {
   if (when_ns < r->next_ns)
     r->next_ns = when_ns;
@@ -196,6 +203,10 @@ static void look_at_workers(round *r) {
     gr_processor *p = atomic_load(&w->p);
     if (w->is_gone || (p && p->is_idle) || !atomic_load(&w->g))
       continue;
+    if (p && is_kept_waiting(w, p)) {
+      atomic_store(&p->patience, 0);
+      r->wants_help = true;
+    }
     if (!p) {
       stop_stray_locked(w);
     } else if (look_after_locked(r, p, w)) {
@@ -312,6 +323,8 @@ static void one_round(round *r) {
   fire_deadlines(r);
   interrupt_mains();
   look_at_workers(r);
+  if (r->wants_help)
+    gr_wake_processor();
   for (gr_processor *p = r->retaken, *next; p; p = next) {
     next = p->next_idle;
     gr_handoff(p, false);

@@ -23,6 +23,9 @@ struct gr_processor {
   gr_loop loop;      // under its own token
   atomic_uint turns; // goroutines taken; thieves look whether it moves
   gr_random random;
+  // What goes into the next slot wakes nobody for so many times; see gr_ready.
+  uint32_t quiet_turns;
+  atomic_uint patience; // the next such number; thieves set it to 0
 
   // Guarded by the scheduler's lock.
   gr_worker *worker; // the holder, or NULL

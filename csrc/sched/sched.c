@@ -77,6 +77,26 @@ static void mark_runnable(gr_goroutine *g) {
   atomic_store_explicit(&g->status, GR_RUNNABLE, memory_order_relaxed);
 }
 
+// Somebody is woken for what has gone into the next slot only now and then, the
+// more seldom the more often that was in vain: partners that take turns would
+// keep another worker searching for ever. A thief that finds something ripe
+// there makes the waking prompt again; and the monitor wakes somebody if a
+// processor is idle while a next slot stays full.
+static void wake_for_next(gr_processor *p) {
+  enum { PATIENCE_MAX = 4096 };
+  if (p->quiet_turns > 0) {
+    p->quiet_turns--;
+    return;
+  }
+  unsigned patience =
+      atomic_load_explicit(&p->patience, memory_order_relaxed);
+  p->quiet_turns = patience;
+  if (patience < PATIENCE_MAX)
+    atomic_store_explicit(&p->patience, 2 * patience + 1,
+                          memory_order_relaxed);
+  gr_wake_processor();
+}
+
 void gr_ready(gr_goroutine *g) {
   gr_worker *w = gr_worker_self();
   gr_processor *p =
@@ -88,8 +108,11 @@ void gr_ready(gr_goroutine *g) {
   }
   if (p) {
     gr_goroutine *displaced = gr_runq_set_next(&p->runq, g);
-    if (displaced)
-      push_local(p, displaced);
+    if (!displaced) {
+      wake_for_next(p);
+      return;
+    }
+    push_local(p, displaced);
   } else {
     push_shared(&gr_the_sched.woken, g);
   }

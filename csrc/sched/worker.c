@@ -142,6 +142,9 @@ gr_worker *gr_worker_start(gr_processor *p, bool to_search) {
 }
 
 void gr_worker_fini(gr_worker *w) {
+  sigset_t all; // one that is on its way finds a thread that still has a worker
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, NULL);
   gr_lock_lock(&gr_the_sched.lock);
   w->is_gone = true; // no signal is sent to it from now on
   gr_lock_unlock(&gr_the_sched.lock);

@@ -9,10 +9,10 @@
 #include <unistd.h>
 
 #define CHECK(cond)                                                            \
-  ((cond) ? (void)0                                                            \
-          : (fprintf(stderr, "%s:%d: not true: %s\n", __FILE__, __LINE__,      \
-                     #cond),                                                   \
-             abort()))
+  ((cond)                                                                      \
+       ? (void)0                                                               \
+       : (fprintf(stderr, "%s:%d: not true: %s\n", __FILE__, __LINE__, #cond), \
+          abort()))
 
 // A knob of the test, from the environment; printed, so that a failure can be
 // repeated.

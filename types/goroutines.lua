@@ -1,0 +1,728 @@
+---@meta goroutines
+
+-- SPDX-License-Identifier: MIT
+-- The annotations of the module, for language servers, and the single source of
+-- docs/api.md, which docs/generate.lua makes of them.
+--
+-- A rule of dashes starts a topic. In the text of an entry `Waits:`, `Raises:`
+-- and `Go:` start a part of their own; every function has the three of them.
+-- The operators of a class are tags with their text above, as fields are.
+
+-- Conventions ----------------------------------------------------------------
+
+--- ```lua
+--- local go = require("goroutines")
+--- ```
+---
+--- The script that requires the module is itself a goroutine, number 1: *main*.
+--- Nothing has to be started. When main ends, the process ends.
+---
+--- **Time.** Durations are seconds, as a number. A timeout is the last argument:
+--- none or `math.huge` waits for ever, 0 polls, a negative one counts as 0. A
+--- wait never ends early.
+---
+--- **Waiting** parks the goroutine; its thread goes on with other goroutines.
+--- `Waits` tells which calls do. They may be used anywhere Lua code may run: in
+--- `pcall`, coroutines, metamethods, and callbacks of C functions.
+---
+--- **Outcomes that are expected** are returned: `nil, "timeout"` and
+--- `nil, "closed"`.
+---
+--- **Misuse** raises an error that names the function and the argument, self
+--- not counted: `bad argument #1 to 'send' (nil cannot be sent)`. An argument is
+--- misused when it is not as described here; so is NaN as a time, an unknown key
+--- of a table of options, and for most functions an argument too many. A method
+--- called on something else raises `calling 'send' on bad self (...)`. `Raises`
+--- does not repeat these, nor two errors that are general:
+---
+--- - `not enough memory`;
+--- - `all goroutines are asleep - deadlock!`, in main, from a wait that can
+---   never end, after all goroutines have been shown on stderr. `pcall` may
+---   catch it, and main goes on.
+---
+--- Ctrl-C raises `interrupted!` in a wait of main, as it does in a computation.
+---
+--- **Handles** (channels, tasks, tickers, timers) are userdata. `tostring` tells
+--- what they are. Two of the same object are equal within a Lua state, and the
+--- same key of a table.
+
+-- What crosses between goroutines --------------------------------------------
+
+--- A goroutine has a Lua state of its own. What a channel carries, and the
+--- function, arguments and results of a goroutine, are copied from one state to
+--- the other. Nothing is shared but the objects behind handles.
+---
+--- | value | how it arrives |
+--- |---|---|
+--- | boolean, integer, float, string, light userdata | equal |
+--- | table | a deep copy; cycles and shared references inside one message are kept, and so is the metatable |
+--- | Lua function | with copies of its upvalues; an upvalue that two functions of one message share is shared; `_ENV` is the receiver's globals |
+--- | C function | the same function |
+--- | a standard library, or this module | the receiver's own |
+--- | `_G` as a value | the receiver's `_G` |
+--- | handle | the same object, by reference |
+--- | coroutine, other userdata | an error that names the path: `cannot send a coroutine (at value.users[3].co)` |
+---
+--- A transfer that fails sends nothing, and leaves both sides as they were. What
+--- cannot be rebuilt in the receiver raises there.
+
+--- A value that can be sent: anything but nil, coroutines, and userdata that is
+--- not of this module.
+---@alias goroutines.value boolean|number|string|table|function|userdata|lightuserdata
+
+-- Goroutines -----------------------------------------------------------------
+
+--- The module. It can be called.
+---@class goroutines
+--- Starts `f(...)` in a new goroutine, of which nothing is heard any more. An
+--- error that it does not catch goes where `on_error` of `go.configure` says.
+---
+--- Parameters:
+--- - `f` (`function`): what the goroutine runs; copied, with what it captured
+--- - `...` (`any`): its arguments; copied, as one message with `f`
+---
+--- Waits: never.
+---
+--- Raises: `cannot send ... (at ...)` when `f` or an argument cannot be sent.
+--- Then no goroutine is started.
+---
+--- Go: `go f(...)`
+---
+--- ```lua
+--- local results = go.chan()
+--- go(function(a, b) results:send(a + b) end, 1, 2)
+--- assert(results:recv() == 3)
+--- ```
+---@overload fun(f: function, ...: any)
+local go = {}
+
+--- Starts `f(...)` in a new goroutine and returns its task. An error that it
+--- does not catch goes to whoever joins the task. It goes where `on_error` of
+--- `go.configure` says when nobody can join it any more, or when the process
+--- ends.
+---
+--- Waits: never.
+---
+--- Raises: `cannot send ... (at ...)` when `f` or an argument cannot be sent.
+--- Then no goroutine is started.
+---
+--- Go: `go f(...)`; Go has no tasks. They are the threads of POSIX, which are
+--- joined.
+---
+--- ```lua
+--- local task = go.spawn({ name = "adder" }, function(a, b) return a + b end, 1, 2)
+--- local ok, sum = task:join()
+--- assert(ok and sum == 3)
+--- ```
+---@param opts goroutines.spawn_options may be left out
+---@param f function what the goroutine runs; copied, with what it captured
+---@param ... any its arguments; copied, as one message with `f`
+---@return goroutines.task task
+---@overload fun(f: function, ...: any): goroutines.task
+function go.spawn(opts, f, ...) end
+
+--- The options of `go.spawn`.
+---@class goroutines.spawn_options
+---@field name? string what the goroutine is called in tracebacks and errors; up to a NUL
+---@field thread? boolean has it run as if it called `go.lock_thread` first
+
+--- The task of the running goroutine.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: none; goroutines have no identity there. As `pthread_self`.
+---@return goroutines.task task
+function go.self() end
+
+--- Gives way to the other goroutines that are runnable. Returns at once when
+--- there are none.
+---
+--- Waits: until it is this goroutine's turn again.
+---
+--- Raises: nothing.
+---
+--- Go: `runtime.Gosched()`
+function go.yield() end
+
+--- Ends the running goroutine now, from any depth. The `__close` handlers that
+--- are pending run, inner to outer; an error in one does not keep the next from
+--- running. No `pcall` catches it. It does not return.
+---
+--- In main it waits until the other goroutines have ended, and ends the process
+--- with status 0. If they never can, it shows them on stderr and ends the process
+--- with status 1.
+---
+--- Waits: in main, until the others have ended.
+---
+--- Raises: `cannot send ... (at result #...)` when a result cannot be sent. Then
+--- the goroutine goes on.
+---
+--- Go: `runtime.Goexit()`, which has no results
+---
+--- ```lua
+--- local task = go.spawn(function()
+---   pcall(go.exit, "done")
+---   error("not reached")
+--- end)
+--- assert(select(2, task:join()) == "done")
+--- ```
+---@param ... any the results of the goroutine, for who joins it; ignored in main
+function go.exit(...) end
+
+--- Calls `f(...)` here, after telling the scheduler that it may block the thread
+--- in C. Other goroutines then run on another thread at once, and not only when
+--- the scheduler has noticed.
+---
+--- Waits: as long as `f` does. It blocks the thread, not the processor.
+---
+--- Raises: the error of `f`, unchanged.
+---
+--- Go: what the runtime does around a system call
+---@param f function called in this state; not copied
+---@param ... any its arguments
+---@return any ... the results of `f`
+function go.blocking(f, ...) end
+
+--- Keeps the running goroutine on the OS thread it is on, and other goroutines
+--- off that thread, until it is unlocked as often as it was locked. For C
+--- libraries that are bound to a thread. Main is always on its own thread.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: `runtime.LockOSThread()`
+function go.lock_thread() end
+
+--- Undoes one `go.lock_thread`.
+---
+--- Waits: never.
+---
+--- Raises: `the goroutine has not locked its thread`
+---
+--- Go: `runtime.UnlockOSThread()`, which ignores one too many
+function go.unlock_thread() end
+
+--- How many goroutines run in parallel; sets it if a number is given. It starts
+--- as `GOROUTINES_PROCS` of the environment, else as the CPUs this process may
+--- use: those of its affinity mask, limited by the quota of its cgroup.
+---
+--- Waits: never; gives way to others when it sets the number.
+---
+--- Raises: `no memory or no file descriptors for ... processors`. Then the number
+--- stays what it was.
+---
+--- Go: `runtime.GOMAXPROCS(n)`
+---@param n? integer the new number, from 1 to 1024
+---@return integer before the number until now
+function go.procs(n) end
+
+--- How many goroutines exist, main included.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: `runtime.NumGoroutine()`
+---@return integer count
+function go.count() end
+
+-- Tasks ----------------------------------------------------------------------
+
+--- What others know of a goroutine, while it runs and after its end.
+---@class goroutines.task
+---@field id integer the number of the goroutine; main's is 1, and none is used twice
+---@field name string? its name, if it was given one
+local task = {}
+
+--- Waits until the goroutine has ended, and tells how. Any number of goroutines
+--- may join it, any number of times; each gets copies. Three outcomes:
+---
+--- - `true, results...`: it has returned, or called `go.exit`
+--- - `false, err, traceback`: it has failed
+--- - `nil, "timeout"`: it has not ended yet
+---
+--- Waits: until the goroutine has ended, or for `timeout`.
+---
+--- Raises:
+--- - `a goroutine cannot join itself`
+--- - what went wrong when a result cannot be rebuilt here
+---
+--- Go: none. As `pthread_join`, and the results of `pcall`.
+---
+--- ```lua
+--- local task = go.spawn(error, "oops")
+--- local ok, err, traceback = task:join()
+--- assert(not ok and err == "oops" and traceback:find("started by"))
+--- ```
+---@param timeout? number seconds
+---@return boolean? ok
+---@return any ... the results; or the error and a string; or `"timeout"`
+function task:join(timeout) end
+
+--- What the goroutine is doing. `"runnable"`: it waits for a processor;
+--- `"waiting"`: it is parked; `"done"`: it has returned, or called `go.exit`;
+--- `"failed"`: it has ended with an error.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: the states in the traces of its runtime
+---@return "runnable"|"running"|"waiting"|"done"|"failed" status
+function task:status() end
+
+--- Where the goroutine is now, as `debug.traceback` shows it, and where it was
+--- started. Only the latter when it has ended. One that computes is stopped for
+--- as long as it takes to read its stack.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: what `runtime.Stack` shows of a goroutine
+---@return string traceback
+function task:traceback() end
+
+-- Channels -------------------------------------------------------------------
+
+--- Makes a channel.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: `make(chan T, capacity)`
+---@param capacity? integer values that fit in its buffer, 0 (default) to 2147483647
+---@return goroutines.chan ch
+function go.chan(capacity) end
+
+--- A first-in first-out queue of values between goroutines. With a capacity of 0
+--- a value passes when a sender and a receiver meet. Those who wait are served in
+--- the order in which they came.
+---
+--- A *view* of a channel is the same channel restricted to one direction, made by
+--- `ch:sender()` and `ch:receiver()`. It has the same methods. Those of the other
+--- direction raise `calling 'recv' on a channel that only sends`, or
+--- `calling 'send' on a channel that only receives`.
+---@class goroutines.chan
+--- How many values are buffered now.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: `len(ch)`
+---@operator len: integer
+--- Receives, as `ch:recv()` does, so that `for v in ch do` receives until the
+--- channel is closed and empty.
+---
+--- Results:
+--- - `v` (`any`): the value; nil when the channel is closed and empty
+--- - `reason` (`"closed"?`)
+---
+--- Waits: until there is a value, or the channel is closed.
+---
+--- Raises:
+--- - `calling 'recv' on a channel that only sends`
+--- - what went wrong when the value cannot be rebuilt here; it is used up then
+---
+--- Go: `for v := range ch`
+---
+--- ```lua
+--- local ch = go.chan()
+--- go(function()
+---   for i = 1, 3 do ch:send(i) end
+---   ch:close()
+--- end)
+--- local sum = 0
+--- for v in ch do sum = sum + v end
+--- assert(sum == 6)
+--- ```
+---@overload fun(): any, "closed"?
+local ch = {}
+
+--- Sends a copy of `v`: into the buffer, or to a goroutine that receives.
+---
+--- Waits: until there is room or a receiver, or for `timeout`.
+---
+--- Raises:
+--- - `send on closed channel`, also if it is closed while this waits
+--- - `calling 'send' on a channel that only receives`
+--- - `cannot send ... (at ...)` when `v` cannot be sent
+---
+--- Go: `ch <- v`
+---@param v goroutines.value what to send; not nil
+---@param timeout? number seconds
+---@return true? sent
+---@return "timeout"? reason
+function ch:send(v, timeout) end
+
+--- Receives the next value.
+---
+--- Waits: until there is a value, the channel is closed, or for `timeout`.
+---
+--- Raises:
+--- - `calling 'recv' on a channel that only sends`
+--- - what went wrong when the value cannot be rebuilt here; it is used up then
+---
+--- Go: `v, ok := <-ch`
+---@param timeout? number seconds
+---@return any v the value, or nil if there is none
+---@return ("closed"|"timeout")? reason `"closed"` once what was buffered is received
+function ch:recv(timeout) end
+
+--- Closes the channel: nothing can be sent any more. What is buffered can still be
+--- received. Those who wait to receive get `nil, "closed"`, those who wait to send
+--- an error.
+---
+--- Waits: never.
+---
+--- Raises:
+--- - `close of closed channel`
+--- - `calling 'close' on a channel that only receives`
+---
+--- Go: `close(ch)`
+function ch:close() end
+
+--- How many values its buffer has room for.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: `cap(ch)`
+---@return integer capacity
+function ch:capacity() end
+
+--- Whether the channel has been closed; values may still be buffered.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: none
+---@return boolean closed
+function ch:is_closed() end
+
+--- The same channel for sending, and closing, only.
+---
+--- Waits: never.
+---
+--- Raises: `calling 'sender' on a channel that only receives`
+---
+--- Go: the type `chan<- T`
+---@return goroutines.chan view
+function ch:sender() end
+
+--- The same channel for receiving only.
+---
+--- Waits: never.
+---
+--- Raises: `calling 'receiver' on a channel that only sends`
+---
+--- Go: the type `<-chan T`
+---@return goroutines.chan view
+function ch:receiver() end
+
+--- A case that sends, for `go.select`. It may be used again; `v` is copied each
+--- time a select runs.
+---
+--- Waits: never.
+---
+--- Raises: `calling 'sending' on a channel that only receives`
+---
+--- Go: `case ch <- v:`
+---@param v goroutines.value what to send; not nil
+---@return goroutines.case case
+function ch:sending(v) end
+
+-- Select ---------------------------------------------------------------------
+
+--- Does exactly one of its cases: one that is ready, chosen at random; else the
+--- first that becomes ready. All cases are judged at one instant. Each argument is
+--- a case:
+---
+--- - a channel, or a ticker: receives from it. A closed channel is ready.
+--- - `ch:sending(v)`: sends `v` to the channel
+--- - `false`: never ready
+--- - `go.default`, only as the last one: done if no other is ready
+---
+--- Waits: until a case is ready; never if the last is `go.default`; for ever if
+--- there are no cases.
+---
+--- Raises:
+--- - `send on closed channel`, when the case chosen sends to a closed one
+--- - `cannot send ... (at ...)` when the value of any case cannot be sent; then no
+---   case is done
+--- - what went wrong when the value received cannot be rebuilt here; it is used up
+---   then
+---
+--- Go: `select`
+---
+--- ```lua
+--- local jobs, quit = go.chan(1), go.chan()
+--- jobs:send("first")
+--- local i, v = go.select(quit, jobs, go.after(1.0))
+--- assert(i == 2 and v == "first")
+--- assert(go.select(quit, jobs, go.default) == 3)
+--- ```
+---@param ... goroutines.chan|goroutines.ticker|goroutines.case|false|lightuserdata the cases
+---@return integer i the position of the case that was done
+---@return any v what it received; nil if it received nothing
+---@return "closed"? reason when its channel is closed and empty
+function go.select(...) end
+
+--- The case of `go.select` that is done if no other is ready.
+---
+--- Go: `default:`
+---@type lightuserdata
+go.default = nil
+
+--- A case that sends, of `ch:sending(v)`. It has no methods, and cannot be sent
+--- itself.
+---@class goroutines.case
+
+-- Time -----------------------------------------------------------------------
+
+--- The time of a clock that never goes back, counted from some point in the past.
+--- It is the same clock in all goroutines.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: the monotonic part of `time.Now()`
+---@return number now seconds, a float
+function go.now() end
+
+--- Waits for a time. 0 or less gives way, as `go.yield` does.
+---
+--- Waits: for `s`.
+---
+--- Raises: nothing.
+---
+--- Go: `time.Sleep`
+---@param s number seconds
+function go.sleep(s) end
+
+--- A channel that gets the time once, then. It has a capacity of 1, is never
+--- closed, and can only be received from.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: `time.After`
+---
+--- ```lua
+--- local ch = go.chan()
+--- local i = go.select(ch, go.after(0.01))
+--- assert(i == 2)
+--- ```
+---@param s number seconds from now; `math.huge` for never
+---@return goroutines.chan ch gives `go.now()` of that moment
+function go.after(s) end
+
+--- Makes a ticker: something to receive from that gets the time again and again.
+--- It stops when nobody holds it any more.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: `time.NewTicker`
+---
+--- ```lua
+--- local ticker, n = go.ticker(0.001), 0
+--- for _ in ticker do
+---   n = n + 1
+---   if n == 3 then break end
+--- end
+--- ticker:stop()
+--- ```
+---@param s number its period in seconds, above 0
+---@return goroutines.ticker ticker
+function go.ticker(s) end
+
+--- A ticker. It keeps one tick at most: those that nobody has received are one.
+---@class goroutines.ticker
+--- Receives a tick, as `ticker:recv()` does, so that `for now in ticker do` runs
+--- at each tick.
+---
+--- Results:
+--- - `now` (`number`): `go.now()` at the tick
+---
+--- Waits: until the next tick; for ever if it is stopped.
+---
+--- Raises: nothing.
+---
+--- Go: `for now := range ticker.C`
+---@overload fun(): number
+local ticker = {}
+
+--- Receives the next tick.
+---
+--- Waits: until the next tick, or for `timeout`.
+---
+--- Raises: nothing.
+---
+--- Go: `<-ticker.C`
+---@param timeout? number seconds
+---@return number? now `go.now()` at the tick
+---@return "timeout"? reason
+function ticker:recv(timeout) end
+
+--- Stops it: no tick comes any more, nor one that was due. Those who wait for one
+--- go on waiting.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: `Ticker.Stop`
+function ticker:stop() end
+
+--- Sets a new period, which begins now, and starts it again if it was stopped. A
+--- tick that was due is dropped.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: `Ticker.Reset`
+---@param s number its period in seconds, above 0
+function ticker:reset(s) end
+
+--- Runs `f(...)` in a new goroutine, then. An error that it does not catch goes
+--- where `on_error` of `go.configure` says. It runs also if nobody holds the timer.
+---
+--- Waits: never.
+---
+--- Raises: `cannot send ... (at ...)` when `f` or an argument cannot be sent.
+---
+--- Go: `time.AfterFunc`
+---
+--- ```lua
+--- local out = go.chan()
+--- local timer = go.timer(3600, function() out:send("ran") end)
+--- assert(timer:reset(0.001))
+--- assert(out:recv() == "ran")
+--- assert(not timer:stop())
+--- ```
+---@param s number seconds from now; `math.huge` for not until a reset
+---@param f function what to run; copied now, with what it captured
+---@param ... any its arguments; copied now, as one message with `f`
+---@return goroutines.timer timer
+function go.timer(s, f, ...) end
+
+--- Something to be run at a time.
+---@class goroutines.timer
+local timer = {}
+
+--- Stops it, if it is still pending. One that has begun to run goes on.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: `Timer.Stop`
+---@return boolean pending whether it was; then it does not run
+function timer:stop() end
+
+--- Sets a new time to run at, also after it has run or was stopped.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: `Timer.Reset`
+---@param s number seconds from now; `math.huge` for not until another reset
+---@return boolean pending whether it was
+function timer:reset(s) end
+
+-- Settings and counters ------------------------------------------------------
+
+--- Changes settings of the whole process, all that are given or none; without an
+--- argument it returns the settings now. Any goroutine may call it.
+---
+--- Waits: never.
+---
+--- Raises:
+--- - `bad argument #1 to 'configure' (option '...': ...)`
+--- - `cannot send ... (at ...)` when `init` cannot be sent
+---
+--- Go: some are variables of the environment there, such as `GODEBUG`
+---
+--- ```lua
+--- local errors = go.chan(16)
+--- go.configure({ on_error = errors, time_slice = 0.005 })
+--- go(error, "oops")
+--- assert(errors:recv().err == "oops")
+--- ```
+---@param settings? goroutines.settings
+---@return goroutines.settings? settings when called without an argument
+function go.configure(settings) end
+
+--- The settings of `go.configure`.
+---@class goroutines.settings
+--- Where errors go that nobody handles. `"report"`: to stderr, the default.
+--- `"exit"`: to stderr, and the process ends with status 1. A channel that can be
+--- sent to: there, as a `goroutines.failure`; dropped when it is full.
+---@field on_error? "report"|"exit"|goroutines.chan
+--- Seconds a goroutine may compute while others are runnable: above 0, 0.010 at
+--- first. Less than 0.00002 counts as that.
+---@field time_slice? number
+--- Bytes of the C stack of goroutines that start later: 65536 to 1073741824, 524288
+--- at first. Whole pages: rounded up.
+---@field stack_size? integer
+--- How one that computes is made to give way. `"signal"`: by a signal to its thread,
+--- the default. `"count"`: by a hook at every so many VM instructions. `"off"`: it
+--- is not.
+---@field preempt? "signal"|"count"|"off"
+--- The number of the signal for that, one that can be caught; `SIGURG` at first.
+---@field preempt_signal? integer
+--- Run in each new state before its function, without arguments; copied, with what it
+--- captured. False, the default: nothing; the settings now have no such key then. If
+--- it raises, so does the goroutine.
+---@field init? function|false
+
+--- What a channel gets that is set as `on_error`.
+---@class goroutines.failure
+---@field id integer the number of the goroutine that failed
+---@field name string? its name, if it was given one
+---@field err any the error, as a task's `join` gives it
+---@field traceback string where it was raised, and where the goroutine was started
+
+--- Counters of the whole process.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: `runtime/metrics`
+---@return goroutines.stats stats
+function go.stats() end
+
+--- The counters of `go.stats`. Those up to `threads` tell what there is now, the
+--- others what has been since the start.
+---@class goroutines.stats
+---@field goroutines integer those that exist, main included
+---@field channels integer those that exist, also of tickers and `go.after`
+---@field timers integer those that exist, also of tickers and `go.after`
+---@field messages integer encoded values: under way, or kept by tasks, timers and settings
+---@field handles integer handles, in all Lua states
+---@field procs integer as `go.procs()`
+---@field idle_procs integer processors that have nothing to run
+---@field threads integer threads that run goroutines, main's included
+---@field stacks integer C stacks that have been made, in use or free
+---@field stacks_without_guard integer of these, those whose overflow would not be caught
+---@field preemptions integer times a goroutine was made to give way
+---@field signals integer signals sent for that
+---@field steals integer times a processor took goroutines from another
+---@field handoffs integer times a processor was handed to another thread
+---@field retakes integer times a processor was taken from a thread that stayed in C
+
+return go
