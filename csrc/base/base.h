@@ -44,6 +44,7 @@ typedef enum gr_status {
   GR_CLOSED,
   GR_NOMEM,
   GR_DEADLOCK,    // the wait could never have ended
+  GR_STOPPED,     // the runtime has stopped: the host's state is closing
   GR_INTERRUPTED, // a pending Lua hook of the host wants to run (Ctrl-C)
 } gr_status;
 

@@ -5,23 +5,36 @@
 #include <lualib.h>
 
 #include "lib/lib.h"
+#include "sched/runtime.h"
 
 static const char module_key, sentinel_key;
 
 // The first object of a goroutine's state, so that its finalizer is the last:
 // from then on the coroutine pointer would be stale, and nothing is armed.
-static int last_finalizer(lua_State *L) {
+static int end_of_goroutine(lua_State *L) {
   (void)L;
   gr_goroutine *g = gr_self();
-  if (g && !g->is_main)
+  if (g)
     g->current = NULL;
   return 0;
 }
 
-static void add_sentinel(lua_State *L) {
+// Main's state is being closed, which unloads C modules next: not under the
+// feet of a thread that is stuck in one.
+static int end_of_main(lua_State *L) {
+  if (gr_runtime_stop())
+    return 0;
+  if (lua_getfield(L, LUA_REGISTRYINDEX, "_CLIBS") == LUA_TTABLE) {
+    lua_pushnil(L); // the metatable with the finalizer that unloads
+    lua_setmetatable(L, -2);
+  }
+  return 0;
+}
+
+static void add_sentinel(lua_State *L, lua_CFunction finalizer) {
   lua_newuserdatauv(L, 0, 0);
   lua_createtable(L, 0, 1);
-  lua_pushcfunction(L, last_finalizer);
+  lua_pushcfunction(L, finalizer);
   lua_setfield(L, -2, "__gc");
   lua_setmetatable(L, -2);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &sentinel_key);
@@ -68,8 +81,8 @@ void gr_state_open(lua_State *L, bool is_main) {
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &module_key) == LUA_TTABLE)
     return;
   lua_pop(L, 1);
+  add_sentinel(L, is_main ? end_of_main : end_of_goroutine);
   if (!is_main) {
-    add_sentinel(L);
     luaL_openlibs(L);
     seed_random(L);
   }

@@ -19,6 +19,9 @@ bool gr_wait_again(lua_State *L, gr_status status) {
     gr_dump_all();
     luaL_error(L, "all goroutines are asleep - deadlock!");
     return false;
+  case GR_STOPPED:
+    luaL_error(L, "the Lua state is closing: nothing can be waited for");
+    return false;
   case GR_NOMEM:
     luaL_error(L, "not enough memory");
     return false;

@@ -106,6 +106,8 @@ gr_status gr_wait_status(gr_goroutine *g) {
     return GR_NOMEM;
   case GR_CLAIM_DEADLOCK:
     return GR_DEADLOCK;
+  case GR_CLAIM_STOPPED:
+    return GR_STOPPED;
   case GR_CLAIM_INTERRUPT:
     return GR_INTERRUPTED;
   default:

@@ -60,17 +60,16 @@ void gr_barrier_everywhere(void) {
 
 // --- looking ---
 
+#ifndef __linux__
 static uint64_t cpu_of(gr_worker *w) {
-#ifdef __linux__
   clockid_t clock;
   struct timespec ts;
   if (pthread_getcpuclockid(w->thread, &clock) == 0 &&
       clock_gettime(clock, &ts) == 0)
     return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-#endif
-  (void)w;
   return 0;
 }
+#endif
 
 // Takes the processor from a goroutine that is not inside the runtime. See the
 // protocol in worker.h.
@@ -106,12 +105,13 @@ typedef struct round {
   uint64_t next_ns; // when to look again
   unsigned woken;   // goroutines for which no hog has made way yet
   bool any_busy;
-  bool wants_help; // an idle processor is to be woken
+  bool wants_help;       // an idle processor is to be woken
   gr_processor *retaken; // list by next_idle
 } round;
 
-// True if the thread could run, and waits for a CPU only.
-static bool is_runnable(gr_worker *w) {
+// True if the thread sleeps in the kernel: a signal would only cut that short.
+// One that waits for a CPU does not.
+static bool is_blocked(gr_worker *w) {
 #ifdef __linux__
   char path[64], text[256];
   snprintf(path, sizeof path, "/proc/self/task/%d/stat", atomic_load(&w->tid));
@@ -120,29 +120,22 @@ static bool is_runnable(gr_worker *w) {
   if (fd >= 0)
     close(fd);
   if (len <= 0)
-    return true;
+    return false;
   text[len] = '\0';
   const char *state = strrchr(text, ')'); // behind the name, in parentheses
-  return !state || state[1] != ' ' || state[2] == 'R';
+  return state && state[1] == ' ' && state[2] != 'R';
 #else
-  (void)w;
-  return false;
-#endif
-}
-
-// Notes how far the worker has come; true if it is blocked in the kernel: it
-// has used no CPU since the last round, though not for want of one.
-static bool note_blocked(gr_worker *w) {
-  uint64_t cpu_ns = cpu_of(w);
+  uint64_t cpu_ns = cpu_of(w); // none used since the last look
   bool stands = cpu_ns == w->seen_cpu_ns;
   w->seen_cpu_ns = cpu_ns;
-  return stands && !is_runnable(w);
+  return stands;
+#endif
 }
 
 // Ends what the worker runs if that is due. True if its processor was taken.
 static bool look_after_locked(round *r, gr_processor *p, gr_worker *w) {
   uint32_t slice = atomic_load(&w->slice);
-  bool is_new = slice != w->seen_slice, blocked = note_blocked(w);
+  bool is_new = slice != w->seen_slice;
   if (is_new) {
     w->seen_slice = slice;
     w->seen_since_ns = r->now_ns;
@@ -152,24 +145,25 @@ static bool look_after_locked(round *r, gr_processor *p, gr_worker *w) {
     return false;
   if (atomic_load(&w->blocking))
     return retake_locked(w, p);
-  if (is_new)
-    return false;
   bool over = r->now_ns - w->seen_since_ns >= r->slice_ns;
+  if (is_new || (!over && r->woken == 0))
+    return false;
+  bool blocked = is_blocked(w);
   if (over && (blocked || w->signals >= PATIENCE) && retake_locked(w, p))
     return true;
-  if (over || r->woken > 0) {
-    if (r->woken > 0)
-      r->woken--;
-    w->signals += over;
-    gr_preempt_locked(w, slice);
-  }
+  if (blocked)
+    return false;
+  if (r->woken > 0)
+    r->woken--;
+  w->signals += over;
+  gr_preempt_locked(w, slice);
   return false;
 }
 
 // A goroutine that computes without a processor is stopped at its next
 // instruction, however often the hook gets lost.
 static void stop_stray_locked(gr_worker *w) {
-  if (!note_blocked(w))
+  if (!is_blocked(w))
     gr_preempt_locked(w, atomic_load(&w->slice));
 }
 

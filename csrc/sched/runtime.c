@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -13,7 +14,12 @@
 #include "sched/preempt.h"
 #include "sched/sched.h"
 
-enum { STOP_NS = 100000000, RESIGNAL_NS = 500000 };
+enum {
+  STOP_NS = 100000000,
+  RESIGNAL_NS = 500000,
+  FILES_WANTED = 8192,
+  GUARDS_BY_MPROTECT = 16 * 1024,
+};
 
 // --- how many processors ---
 
@@ -76,10 +82,30 @@ static unsigned initial_procs(void) {
   return count > GR_PROCS_MAX ? GR_PROCS_MAX : count;
 }
 
+// Descriptors are a matter of some per processor; take what we may have.
+static void raise_file_limit(void) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < FILES_WANTED &&
+      limit.rlim_cur < limit.rlim_max) {
+    limit.rlim_cur =
+        limit.rlim_max < FILES_WANTED ? limit.rlim_max : FILES_WANTED;
+    setrlimit(RLIMIT_NOFILE, &limit);
+  }
+}
+
+// GOROUTINES_GUARDS=mprotect: guard pages as older kernels need them.
+static void choose_guards(void) {
+  const char *text = getenv("GOROUTINES_GUARDS");
+  if (text && !strcmp(text, "mprotect"))
+    gr_stack_limit_guards(GUARDS_BY_MPROTECT, true);
+}
+
 // --- starting ---
 
 static const char *start(lua_State *L) {
   gr_sched_init();
+  raise_file_limit();
+  choose_guards();
   pthread_sigmask(SIG_SETMASK, NULL, &gr_the_sched.host_mask);
   if (!gr_preempt_init())
     return "the preemption signal cannot be caught";
@@ -97,6 +123,10 @@ static const char *start(lua_State *L) {
   return NULL;
 }
 
+static void stop_at_exit(void) {
+  gr_runtime_stop();
+}
+
 const char *gr_runtime_start(lua_State *L) {
   static bool started;
   if (started)
@@ -104,7 +134,7 @@ const char *gr_runtime_start(lua_State *L) {
   started = true;
   const char *failure = start(L);
   if (!failure)
-    atexit(gr_runtime_stop);
+    atexit(stop_at_exit);
   return failure;
 }
 
@@ -133,15 +163,18 @@ static bool urge_all(gr_worker *self) {
   return all_gone;
 }
 
-void gr_runtime_stop(void) {
+bool gr_runtime_stop(void) {
   if (atomic_exchange(&gr_the_sched.stopping, true))
-    return;
+    return true;
   gr_worker *self = gr_worker_self();
   uint64_t end_ns = gr_now_ns() + STOP_NS;
   unsigned pause_us = 20;
-  while (!urge_all(self) && gr_now_ns() < end_ns) {
+  while (!urge_all(self)) {
+    if (gr_now_ns() >= end_ns)
+      return false;
     usleep(pause_us);
     if (pause_us < RESIGNAL_NS / 1000)
       pause_us *= 2;
   }
+  return true;
 }

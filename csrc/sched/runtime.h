@@ -12,7 +12,8 @@ const char *gr_runtime_start(lua_State *L);
 
 // Stops all workers but the caller's, where they are: goroutines run no
 // handlers. Returns when they have stopped, or after a tenth of a second: a
-// thread that is stuck in C is left behind. Any thread; twice does nothing.
-void gr_runtime_stop(void);
+// thread that is stuck in C is left behind: false. Any thread; only the first
+// call does anything.
+bool gr_runtime_stop(void);
 
 #endif

@@ -88,12 +88,10 @@ static void wake_for_next(gr_processor *p) {
     p->quiet_turns--;
     return;
   }
-  unsigned patience =
-      atomic_load_explicit(&p->patience, memory_order_relaxed);
+  unsigned patience = atomic_load_explicit(&p->patience, memory_order_relaxed);
   p->quiet_turns = patience;
   if (patience < PATIENCE_MAX)
-    atomic_store_explicit(&p->patience, 2 * patience + 1,
-                          memory_order_relaxed);
+    atomic_store_explicit(&p->patience, 2 * patience + 1, memory_order_relaxed);
   gr_wake_processor();
 }
 
@@ -179,9 +177,22 @@ static void commit_park(gr_goroutine *g, void *arg) {
     commit(g, commit_arg);
 }
 
+// Nobody is there any more to wake main, or to run anything.
+static bool has_stopped(gr_goroutine *g) {
+  return GR_UNLIKELY(atomic_load_explicit(&gr_the_sched.stopping,
+                                          memory_order_relaxed)) &&
+         g->is_main;
+}
+
 void gr_park(gr_wait_kind kind, const void *object, uint64_t deadline_ns,
              gr_commit commit, void *arg) {
   gr_goroutine *g = gr_self();
+  if (has_stopped(g)) {
+    gr_wait_claim(g, atomic_load(&g->claim), GR_CLAIM_STOPPED);
+    if (commit)
+      commit(g, arg);
+    return;
+  }
   park p = {deadline_ns, commit, arg};
   if (g->is_main && g->L)
     atomic_store_explicit(&g->hook_at_park, (uintptr_t)lua_gethook(g->L),
@@ -219,7 +230,7 @@ void gr_yield(void) {
     if (earliest <= now)
       gr_deadlines_fire(&p->deadlines, now, gr_ready_woken);
   }
-  if (!is_alone(w))
+  if (!is_alone(w) && !has_stopped(gr_self()))
     switch_away(commit_yield, NULL);
 }
 

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MIT
+// A C module as others write them, for the specs: it blocks its thread without
+// telling anybody, computes in C, resumes coroutines, and calls back while it
+// holds a lock that belongs to its thread.
+#include <lauxlib.h>
+#include <lua.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <sys/select.h>
+#include <time.h>
+#include <unistd.h>
+
+static double now(void) {
+  struct timespec ts;
+  clock_gettime(CLOCK_MONOTONIC, &ts);
+  return (double)ts.tv_sec + (double)ts.tv_nsec * 1e-9;
+}
+
+static struct timespec spec_of(double seconds) {
+  struct timespec ts = {.tv_sec = (time_t)seconds};
+  ts.tv_nsec = (long)((seconds - (double)ts.tv_sec) * 1e9);
+  return ts;
+}
+
+// Each returns whether it slept its time in full: a signal would cut it short.
+
+static int fixture_nanosleep(lua_State *L) {
+  struct timespec ts = spec_of(luaL_checknumber(L, 1));
+  lua_pushboolean(L, nanosleep(&ts, NULL) == 0);
+  return 1;
+}
+
+static int fixture_select(lua_State *L) {
+  struct timespec ts = spec_of(luaL_checknumber(L, 1));
+  struct timeval tv = {.tv_sec = ts.tv_sec, .tv_usec = ts.tv_nsec / 1000};
+  lua_pushboolean(L, select(0, NULL, NULL, NULL, &tv) == 0);
+  return 1;
+}
+
+static int fixture_usleep(lua_State *L) {
+  double seconds = luaL_checknumber(L, 1);
+  lua_pushboolean(L, usleep((useconds_t)(seconds * 1e6)) == 0);
+  return 1;
+}
+
+// Computes in C for so many seconds.
+static int fixture_spin(lua_State *L) {
+  double end = now() + luaL_checknumber(L, 1);
+  while (now() < end)
+    ;
+  return 0;
+}
+
+// The coroutine's results, through lua_resume itself.
+static int fixture_resume(lua_State *L) {
+  lua_State *co = lua_tothread(L, 1);
+  luaL_argexpected(L, co, 1, "coroutine");
+  int results;
+  int status = lua_resume(co, L, 0, &results);
+  lua_pushboolean(L, status == LUA_OK || status == LUA_YIELD);
+  return 1;
+}
+
+// Calls f under a recursive lock, which only its thread can unlock. Whether
+// that worked.
+static int fixture_locked(lua_State *L) {
+  static pthread_mutex_t lock;
+  static bool made;
+  if (!made) {
+    pthread_mutexattr_t attr;
+    pthread_mutexattr_init(&attr);
+    pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_RECURSIVE);
+    pthread_mutex_init(&lock, &attr);
+    made = true;
+  }
+  pthread_mutex_lock(&lock);
+  int failed = lua_pcall(L, 0, 0, 0);
+  bool unlocked = pthread_mutex_unlock(&lock) == 0;
+  if (failed)
+    return lua_error(L);
+  lua_pushboolean(L, unlocked);
+  return 1;
+}
+
+// The kernel's number of the thread that runs this.
+static int fixture_thread(lua_State *L) {
+  lua_pushinteger(L, (lua_Integer)gettid());
+  return 1;
+}
+
+static const luaL_Reg functions[] = {
+    {"nanosleep", fixture_nanosleep}, {"select", fixture_select},
+    {"usleep", fixture_usleep},       {"spin", fixture_spin},
+    {"resume", fixture_resume},       {"locked", fixture_locked},
+    {"thread", fixture_thread},       {NULL, NULL},
+};
+
+int luaopen_fixture(lua_State *L);
+
+int luaopen_fixture(lua_State *L) {
+  luaL_newlib(L, functions);
+  return 1;
+}
