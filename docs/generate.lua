@@ -22,6 +22,9 @@ local PARTS = {
   Parameters = true, Results = true, Waits = true, Raises = true, Go = true,
 }
 
+-- How an operator is written, by its name in annotations.
+local OPERATORS = { len = "#%s", pairs = "pairs(%s)", close = "local %s <close>" }
+
 -- Reading: the text of an entry ---------------------------------------------
 
 -- Splits lines into the description, which stays in `entry.text`, the parts
@@ -172,15 +175,18 @@ local function add_entry(reader, entry)
   table.insert(section.entries, entry)
 end
 
+local function title_of_operator(class, entry)
+  if entry.operator == "call" then
+    return ("%s(%s)"):format(class.var, arguments_of_type(entry.type))
+  end
+  return assert(OPERATORS[entry.operator], entry.operator):format(class.var)
+end
+
 -- Operators come behind their class.
 local function add_operators(reader, class, operators)
   for _, entry in ipairs(operators) do
-    if entry.operator == "call" then
-      entry.title = ("%s(%s)"):format(class.var, arguments_of_type(entry.type))
-    else
-      entry.title = "#" .. class.var
-      entry.result = entry.type:match(":%s*(%S+)")
-    end
+    entry.title = title_of_operator(class, entry)
+    entry.result = entry.type:match("^%a+:%s*(%S+)")
     class.operators[entry.operator] = entry
     add_entry(reader, entry)
   end

@@ -3,7 +3,8 @@
 -- in the runtime, and runs scripts in fresh interpreters.
 --
 -- SPEC_LIMIT in the environment is the time limit in seconds (30); SPEC_SLACK
--- stretches the upper bounds on time of single tests (1), for slow builds.
+-- stretches the upper bounds on time of single tests (1), for slow builds;
+-- SPEC_LUA is the command that runs scripts, if it is not just the interpreter.
 
 local busted = require("busted")
 local go = require("goroutines")
@@ -103,11 +104,11 @@ local function interpreter()
   return i < 0 and arg[i] or "lua5.4"
 end
 
-local LUA = interpreter()
-
 local function quote(word)
   return "'" .. word:gsub("'", "'\\''") .. "'"
 end
+
+local LUA = os.getenv("SPEC_LUA") or quote(interpreter())
 
 local function write_file(path, text)
   local file <close> = assert(io.open(path, "wb"))
@@ -151,7 +152,7 @@ function helper.lua(options)
   write_file(script, options[1] or "")
   write_file(input, options.stdin or "")
   local command = ("env %s timeout -s KILL %g %s %s %s <%s >%s 2>%s"):format(
-    environment(options.env), helper.within(options.limit or 10), quote(LUA),
+    environment(options.env), helper.within(options.limit or 10), LUA,
     options.args or "", options[1] and script or "", input, output, errors)
   local start = go.now()
   local _, kind, code = os.execute(command)

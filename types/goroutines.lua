@@ -43,8 +43,8 @@
 --- Ctrl-C raises `interrupted!` in a wait of main, as it does in a computation.
 ---
 --- **Handles** (channels, tasks, tickers, timers) are userdata. `tostring` tells
---- what they are. Two of the same object are equal within a Lua state, and the
---- same key of a table.
+--- what they are. Those of the same object are equal within a Lua state, and are
+--- the same key of a table.
 
 -- What crosses between goroutines --------------------------------------------
 
@@ -159,7 +159,8 @@ function go.yield() end
 --- Raises: `cannot send ... (at result #...)` when a result cannot be sent. Then
 --- the goroutine goes on.
 ---
---- Go: `runtime.Goexit()`, which has no results
+--- Go: `runtime.Goexit()`, which has no results; in main, the program crashes
+--- there once the others have ended
 ---
 --- ```lua
 --- local task = go.spawn(function()
@@ -304,8 +305,8 @@ function go.chan(capacity) end
 --- the order in which they came.
 ---
 --- A *view* of a channel is the same channel restricted to one direction, made by
---- `ch:sender()` and `ch:receiver()`. It has the same methods. Those of the other
---- direction raise `calling 'recv' on a channel that only sends`, or
+--- `ch:sender()` and `ch:receiver()`. It is not equal to the channel. It has the
+--- same methods; those of the other direction raise `calling 'recv' on a channel that only sends`, or
 --- `calling 'send' on a channel that only receives`.
 ---@class goroutines.chan
 --- How many values are buffered now.
@@ -371,7 +372,7 @@ function ch:send(v, timeout) end
 --- Go: `v, ok := <-ch`
 ---@param timeout? number seconds
 ---@return any v the value, or nil if there is none
----@return ("closed"|"timeout")? reason `"closed"` once what was buffered is received
+---@return "closed"|"timeout"|nil reason `"closed"` once what was buffered is received
 function ch:recv(timeout) end
 
 --- Closes the channel: nothing can be sent any more. What is buffered can still be
@@ -450,8 +451,8 @@ function ch:sending(v) end
 --- - `false`: never ready
 --- - `go.default`, only as the last one: done if no other is ready
 ---
---- Waits: until a case is ready; never if the last is `go.default`; for ever if
---- there are no cases.
+--- Waits: until a case is ready; never if the last is `go.default`; for ever
+--- without cases, or if all are `false`.
 ---
 --- Raises:
 --- - `send on closed channel`, when the case chosen sends to a closed one
@@ -662,7 +663,7 @@ function timer:reset(s) end
 --- go(error, "oops")
 --- assert(errors:recv().err == "oops")
 --- ```
----@param settings? goroutines.settings
+---@param settings? goroutines.settings those to change
 ---@return goroutines.settings? settings when called without an argument
 function go.configure(settings) end
 
@@ -685,8 +686,8 @@ function go.configure(settings) end
 --- The number of the signal for that, one that can be caught; `SIGURG` at first.
 ---@field preempt_signal? integer
 --- Run in each new state before its function, without arguments; copied, with what it
---- captured. False, the default: nothing; the settings now have no such key then. If
---- it raises, so does the goroutine.
+--- captured. False, the default: nothing; the settings now have no such key then. The
+--- goroutine fails if it raises.
 ---@field init? function|false
 
 --- What a channel gets that is set as `on_error`.
