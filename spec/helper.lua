@@ -123,6 +123,9 @@ local function take_file(path)
   return text
 end
 
+-- The command that runs an interpreter as the specs do.
+helper.command = LUA
+
 -- Words for env(1) that set `vars`; false takes one away.
 local function environment(vars)
   local sets, unsets = {}, {}
@@ -136,6 +139,13 @@ local function environment(vars)
   sets[#sets + 1] = "LUA_PATH_5_4=" .. quote(package.path)
   sets[#sets + 1] = "LUA_CPATH_5_4=" .. quote(package.cpath)
   return table.concat(unsets, " ") .. " " .. table.concat(sets, " ")
+end
+
+-- The path of a file with the script, to be removed by the caller.
+function helper.script(text)
+  local path = os.tmpname()
+  write_file(path, text)
+  return path
 end
 
 -- Runs a script in a process of its own and returns what became of it:

@@ -235,22 +235,16 @@ describe("a broken pipe", function()
   end)
 
   it("ends the process when it is its standard output", function()
-    local result = helper.lua({ [[
-      local command = ("%s -e '%s' | head -n 1; echo ${PIPESTATUS[0]}")
-      local script = [=[
-        local go = require("goroutines")
-        go(function() while true do print("line") end end)
-        go.chan():recv()
-      ]=]
-      local file = os.tmpname()
-      local out = assert(io.open(file, "w"))
-      out:write(script)
-      out:close()
-      os.execute("bash -c 'lua5.4 " .. file ..
-        " | head -n 1; echo ${PIPESTATUS[0]}'")
-      os.remove(file)
-    ]], limit = 5 })
-    assert.equal("line\n141\n", result.stdout)
+    local file = helper.script([[
+      local go = require("goroutines")
+      go(function() while true do print("line") end end)
+      go.chan():recv()
+    ]])
+    local pipe = io.popen(("timeout -s KILL 5 bash -c '%s %s | head -n 1; " ..
+      "echo ${PIPESTATUS[0]}'"):format(helper.command:gsub("'", ""), file))
+    assert.equal("line\n141\n", pipe:read("a"))
+    pipe:close()
+    os.remove(file)
   end)
 end)
 
@@ -309,18 +303,14 @@ describe("many processors", function()
       print(done or why:match("descriptors") ~= nil)
       go.procs(2)
     ]]))
-    local script = [[
+    local file = helper.script([[
       local go = require("goroutines")
       local done, why = pcall(go.procs, 1024)
       print(done, why:match("no memory or no file descriptors") ~= nil)
       print(go.procs() <= 2, go.spawn(function() return 7 end):join())
-    ]]
-    local file = os.tmpname()
-    local out = assert(io.open(file, "w"))
-    out:write(script)
-    out:close()
-    local pipe = io.popen(("ulimit -n 100; GOROUTINES_PROCS=2 lua5.4 %s"):format(
-      file))
+    ]])
+    local pipe = io.popen(("ulimit -n 100; GOROUTINES_PROCS=2 %s %s"):format(
+      helper.command, file))
     assert.equal("false\ttrue\ntrue\ttrue\t7\n", pipe:read("a"))
     pipe:close()
     os.remove(file)

@@ -35,8 +35,7 @@ static void set_on_error(lua_State *L, bool apply) {
     bad_option(L, "on_error", "\"report\", \"exit\" or a channel expected");
   if (!apply)
     return;
-  gr_run_set_on_error(handle ? GR_TELL : (gr_on_error)which,
-                      handle ? handle->object : NULL);
+  gr_run_set_on_error(handle ? GR_TELL : (gr_on_error)which, handle);
 }
 
 static lua_Number check_number(lua_State *L, const char *key) {
@@ -78,8 +77,10 @@ static void set_preempt(lua_State *L, bool apply) {
 static void set_preempt_signal(lua_State *L, bool apply) {
   int is_integer;
   lua_Integer sig = lua_tointegerx(L, -1, &is_integer);
+  struct sigaction unused;
   if (lua_type(L, -1) != LUA_TNUMBER || !is_integer || sig <= 0 ||
-      sig >= NSIG || sig == SIGKILL || sig == SIGSTOP)
+      sig >= NSIG || sig == SIGKILL || sig == SIGSTOP ||
+      sigaction((int)sig, NULL, &unused) != 0)
     bad_option(L, "preempt_signal",
                "the number of a signal that can be caught expected");
   if (apply && !gr_preempt_set_signal((int)sig))
@@ -89,14 +90,15 @@ static void set_preempt_signal(lua_State *L, bool apply) {
 static void set_init(lua_State *L, bool apply) {
   if (lua_type(L, -1) != LUA_TFUNCTION && lua_toboolean(L, -1))
     bad_option(L, "init", "function, or false for none, expected");
-  if (!apply)
-    return;
   gr_block *block = NULL;
   if (lua_isfunction(L, -1)) {
     lua_pushvalue(L, -1);
     block = gr_block_encode(L, 1, GR_VALUES_CALL);
   }
-  gr_run_set_init(block);
+  if (apply)
+    gr_run_set_init(block);
+  else
+    gr_block_release(block); // it can be sent
 }
 
 typedef struct setting {

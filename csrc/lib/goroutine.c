@@ -92,7 +92,7 @@ static int task_join(lua_State *L) {
   gr_arg_count(L, 2, "join");
   uint64_t deadline_ns = gr_arg_deadline(L, 2, 1, "join");
   if (task == gr_run_self())
-    return luaL_error(L, "a goroutine cannot join itself");
+    return luaL_error(L, "bad call of 'join' (a goroutine cannot join itself)");
   gr_status status;
   do {
     gr_enter();
@@ -218,7 +218,8 @@ static int go_unlock_thread(lua_State *L) {
   bool done = gr_unbind();
   gr_leave();
   if (!done)
-    return luaL_error(L, "the goroutine has not locked its thread");
+    return luaL_error(L, "bad call of 'unlock_thread' (the goroutine has not "
+                         "locked its thread)");
   return 0;
 }
 

@@ -97,7 +97,7 @@ void gr_run_where(lua_State *L, char creator[GR_CREATOR_BYTES]);
 
 // What to do about errors nobody handles.
 typedef enum gr_on_error { GR_REPORT, GR_REPORT_AND_EXIT, GR_TELL } gr_on_error;
-void gr_run_set_on_error(gr_on_error what, gr_channel *channel);
+void gr_run_set_on_error(gr_on_error what, const gr_handle *channel);
 void gr_run_push_on_error(lua_State *L);
 
 // The function that is run first in each new state, as a block, or NULL. Set

@@ -5,23 +5,27 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/arena.h"
 #include "lib/lib.h"
 
 static struct {
   gr_lock lock;
   gr_on_error what;
   gr_channel *channel; // holds a reference
+  uint32_t view;       // of the handle that was given
 } on_error = {.lock = GR_LOCK_STATIC(GR_RANK_LEAF)};
 
 static const char traceback_key;
 
-void gr_run_set_on_error(gr_on_error what, gr_channel *channel) {
+void gr_run_set_on_error(gr_on_error what, const gr_handle *handle) {
+  gr_channel *channel = handle ? handle->object : NULL;
   if (channel)
     gr_channel_retain(channel);
   gr_lock_lock(&on_error.lock);
   gr_channel *before = on_error.channel;
   on_error.what = what;
   on_error.channel = channel;
+  on_error.view = handle ? handle->view : GR_VIEW_BOTH;
   gr_lock_unlock(&on_error.lock);
   if (before)
     gr_channel_release(before);
@@ -40,7 +44,7 @@ static gr_channel *error_channel(void) {
 void gr_run_push_on_error(lua_State *L) {
   gr_channel *channel = error_channel();
   if (channel) {
-    gr_handle_push(L, &gr_channel_type, channel, GR_VIEW_BOTH);
+    gr_handle_push(L, &gr_channel_type, channel, on_error.view);
     return;
   }
   gr_lock_lock(&on_error.lock);
@@ -269,12 +273,69 @@ static void commit_end(gr_goroutine *g, void *arg) {
   gr_task_release(task);
 }
 
+// --- the state ---
+
+// What a state needs outside itself; on the stack of its goroutine, below all
+// else, and the argument of its allocator.
+typedef struct home {
+  gr_arena arena;
+  bool warns, warning_continues;
+} home;
+
+static void *allocate(void *arg, void *block, size_t old_bytes,
+                      size_t new_bytes) {
+  home *at = arg;
+  return gr_arena_resize(&at->arena, block, old_bytes, new_bytes);
+}
+
+static int panic(lua_State *L) {
+  const char *message = lua_tostring(L, -1);
+  fprintf(stderr, "goroutines: unprotected error in a goroutine: %s\n",
+          message ? message : "not a string");
+  return 0; // Lua aborts
+}
+
+// Warnings are as in the stock interpreter: off until warn("@on").
+static void warn(void *arg, const char *message, int to_continue) {
+  home *at = arg;
+  if (!at->warning_continues && !to_continue && *message == '@') {
+    if (!strcmp(message, "@on") || !strcmp(message, "@off"))
+      at->warns = message[2] == 'n';
+    return;
+  }
+  if (at->warns)
+    fprintf(stderr, "%s%s%s",
+            at->warning_continues ? "" : "Lua warning: ", message,
+            to_continue ? "" : "\n");
+  at->warning_continues = to_continue;
+}
+
+static lua_State *new_state(home *at) {
+  *at = (home){.warns = false};
+  gr_arena_init(&at->arena);
+  lua_State *L = lua_newstate(allocate, at);
+  if (!L) {
+    gr_arena_fini(&at->arena);
+    return NULL;
+  }
+  lua_atpanic(L, panic);
+  lua_setwarnf(L, warn, at);
+  return L;
+}
+
+static void close_state(lua_State *L) {
+  void *at;
+  lua_getallocf(L, &at);
+  lua_close(L);
+  gr_self()->current = NULL;
+  gr_arena_fini(&((home *)at)->arena);
+}
+
 static GR_NORETURN void end(lua_State *L, lifetime *life) {
   if (life->outcome) // a task that is among its own results
     gr_block_disown(life->outcome, life->task);
   if (L)
-    lua_close(L);
-  gr_self()->current = NULL;
+    close_state(L);
   if (life->task->detached && life->state == GR_TASK_FAILED) {
     tell(life->task);
     life->task->joined = true; // told
@@ -286,7 +347,8 @@ static GR_NORETURN void end(lua_State *L, lifetime *life) {
 static void body(gr_goroutine *g) {
   lifetime life = {.task = g->owner, .state = GR_TASK_FAILED};
   gr_leave();
-  lua_State *L = luaL_newstate();
+  home at;
+  lua_State *L = new_state(&at);
   if (L) {
     g->L = L;
     g->current = L;

@@ -18,6 +18,8 @@ typedef struct call {
 } call;
 
 static int bad_case(lua_State *L, int i) {
+  if (gr_handle_test(L, i, &gr_channel_type))
+    gr_arg_error(L, i, "select", "this channel only sends: ch:sending(v)");
   return gr_arg_type_error(L, i, i, "select",
                            "channel, ch:sending(v), false or go.default");
 }
