@@ -22,10 +22,11 @@
 #include "sched/sched.h"
 
 enum {
-  QUIET_ROUNDS = 20,    // rounds without anything running before deep sleep
-  ROUND_MIN_NS = 20000, // at most one round in this time
-  WOKEN_NS = 100000,    // when to look again whether those woken run
-  PATIENCE = 2,         // signals without effect before a processor is taken
+  QUIET_ROUNDS = 20,     // rounds without anything running before deep sleep
+  ROUND_MIN_NS = 20000,  // at most one round in this time
+  WOKEN_NS = 100000,     // when to look again whether those woken run
+  RUNNABLE_NS = 1000000, // runnable for so long: computes
+  PATIENCE = 2,          // signals without effect before a processor is taken
 };
 
 _Atomic(uint64_t) gr_monitor_wake_at = GR_NEVER;
@@ -60,7 +61,6 @@ void gr_barrier_everywhere(void) {
 
 // --- looking ---
 
-#ifndef __linux__
 static uint64_t cpu_of(gr_worker *w) {
   clockid_t clock;
   struct timespec ts;
@@ -69,7 +69,6 @@ static uint64_t cpu_of(gr_worker *w) {
     return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
   return 0;
 }
-#endif
 
 // Takes the processor from a goroutine that is not inside the runtime. See the
 // protocol in worker.h.
@@ -125,11 +124,37 @@ static bool is_blocked(gr_worker *w) {
   const char *state = strrchr(text, ')'); // behind the name, in parentheses
   return state && state[1] == ' ' && state[2] != 'R';
 #else
-  uint64_t cpu_ns = cpu_of(w); // none used since the last look
-  bool stands = cpu_ns == w->seen_cpu_ns;
-  w->seen_cpu_ns = cpu_ns;
-  return stands;
+  (void)w;
+  return false;
 #endif
+}
+
+// From now on it is noted how much the thread computes.
+static void watch_cpu(gr_worker *w, uint64_t now_ns) {
+  w->seen_cpu_ns = cpu_of(w);
+  w->seen_at_ns = now_ns;
+  w->runnable_since_ns = 0;
+}
+
+// True if the thread computes: it does not sleep in the kernel now, and has
+// either used most of the time since it is watched or was found runnable for a
+// while (it may have to share a CPU). One that goes from one sleep to the next
+// is sent no signal, for that would cut a sleep in C code short.
+static bool computes(gr_worker *w, uint64_t now_ns) {
+  if (is_blocked(w)) {
+    w->runnable_since_ns = 0;
+    return false;
+  }
+  if (2 * (cpu_of(w) - w->seen_cpu_ns) >= now_ns - w->seen_at_ns)
+    return true;
+  if (w->runnable_since_ns == 0)
+    w->runnable_since_ns = now_ns;
+  return now_ns - w->runnable_since_ns >= RUNNABLE_NS;
+}
+
+static void signal_locked(gr_worker *w, uint64_t now_ns) {
+  watch_cpu(w, now_ns);
+  gr_preempt_locked(w, atomic_load(&w->slice));
 }
 
 // Ends what the worker runs if that is due. True if its processor was taken.
@@ -140,6 +165,7 @@ static bool look_after_locked(round *r, gr_processor *p, gr_worker *w) {
     w->seen_slice = slice;
     w->seen_since_ns = r->now_ns;
     w->signals = 0;
+    watch_cpu(w, r->now_ns);
   }
   if (!others_wait_locked(p, w))
     return false;
@@ -148,23 +174,26 @@ static bool look_after_locked(round *r, gr_processor *p, gr_worker *w) {
   bool over = r->now_ns - w->seen_since_ns >= r->slice_ns;
   if (is_new || (!over && r->woken == 0))
     return false;
-  bool blocked = is_blocked(w);
-  if (over && (blocked || w->signals >= PATIENCE) && retake_locked(w, p))
+  bool busy = computes(w, r->now_ns);
+  bool stuck = busy ? w->signals >= PATIENCE : is_blocked(w);
+  if (over && stuck && retake_locked(w, p)) {
+    watch_cpu(w, r->now_ns);
     return true;
-  if (blocked)
+  }
+  if (!busy)
     return false;
   if (r->woken > 0)
     r->woken--;
   w->signals += over;
-  gr_preempt_locked(w, slice);
+  signal_locked(w, r->now_ns);
   return false;
 }
 
 // A goroutine that computes without a processor is stopped at its next
 // instruction, however often the hook gets lost.
-static void stop_stray_locked(gr_worker *w) {
-  if (!is_blocked(w))
-    gr_preempt_locked(w, atomic_load(&w->slice));
+static void stop_stray_locked(gr_worker *w, uint64_t now_ns) {
+  if (computes(w, now_ns))
+    signal_locked(w, now_ns);
 }
 
 // Work in a next slot, for which nobody was woken, while a processor is idle.
@@ -202,7 +231,7 @@ static void look_at_workers(round *r) {
       r->wants_help = true;
     }
     if (!p) {
-      stop_stray_locked(w);
+      stop_stray_locked(w, r->now_ns);
     } else if (look_after_locked(r, p, w)) {
       p->next_idle = r->retaken;
       r->retaken = p;

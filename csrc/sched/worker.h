@@ -63,8 +63,10 @@ struct gr_worker {
   // The monitor's notes.
   uint32_t seen_slice;
   uint64_t seen_since_ns; // when it first saw that slice
-  uint64_t seen_cpu_ns;   // of the thread, in the last round
-  unsigned signals;       // for that slice, without effect
+  uint64_t seen_cpu_ns;   // of the thread, at seen_at_ns
+  uint64_t seen_at_ns;
+  uint64_t runnable_since_ns; // found so at each look since; 0: not
+  unsigned signals;           // for that slice, without effect
 
   uv_sem_t handed; // posted after `p` was set for a worker without one
   pthread_t thread;
