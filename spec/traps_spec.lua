@@ -105,10 +105,13 @@ end)
 describe("a call of a C module that blocks unannounced", function()
   it("runs its full time: signals do not cut it short", function()
     assert.equal("true\ttrue\ttrue\ttrue\n", output([[
+      local ready = go.chan(1)
       local task = go.spawn(function()
         local f = require("fixture")
+        ready:send(true)
         return f.nanosleep(0.2), f.select(0.2), f.usleep(0.2)
       end)
+      ready:recv()
       for _ = 1, 3 do go(hog) end
       print(task:join())
     ]]))

@@ -120,6 +120,7 @@ void gr_handoff(gr_processor *p, bool to_search) {
 typedef struct route {
   gr_processor *sleeping; // to be woken
   gr_worker *given;       // has been given a processor
+  bool busy; // its worker runs another goroutine, which is to make way
   bool queued, moved;
 } route;
 
@@ -152,7 +153,7 @@ static route route_locked(gr_goroutine *g, gr_worker *self) {
       remove_idle_locked(p);
       r.sleeping = p;
     } else {
-      gr_preempt_locked(target, atomic_load(&target->slice));
+      r.busy = true;
     }
   } else if (!between) {
     gr_fifo_push(&s->woken, g); // whoever takes it comes here again
@@ -180,6 +181,8 @@ void gr_ready_bound(gr_goroutine *g) {
     gr_loop_wake(&r.sleeping->loop);
   if (r.given)
     uv_sem_post(&r.given->handed);
+  if (r.busy)
+    gr_monitor_kick();
   if (r.queued)
     gr_wake_processor();
   if (r.moved)

@@ -172,7 +172,8 @@ static bool look_after_locked(round *r, gr_processor *p, gr_worker *w) {
   if (atomic_load(&w->blocking))
     return retake_locked(w, p);
   bool over = r->now_ns - w->seen_since_ns >= r->slice_ns;
-  if (is_new || (!over && r->woken == 0))
+  bool wanted = atomic_load(&w->bound_ready) != NULL;
+  if (!wanted && (is_new || (!over && r->woken == 0)))
     return false;
   bool busy = computes(w, r->now_ns);
   bool stuck = busy ? w->signals >= PATIENCE : is_blocked(w);
