@@ -5,7 +5,7 @@ WITH = LUA_PATH="$(CURDIR)/lua/?.lua;;" \
   LUA_CPATH="$(CURDIR)/build/$(1)/?.so;;"
 BUSTED = $(LUA) "$$(command -v busted)"
 
-.PHONY: all build demo test spec ctest rock bench lint asan tsan soak clean
+.PHONY: all build demo test spec ctest rock bench lint matrix asan tsan soak clean
 
 all: build
 
@@ -45,11 +45,16 @@ lint:
 	.ci/setup build lint
 	.ci/lint
 
+matrix: build
+	.ci/matrix
+
 asan tsan:
 	.ci/setup build test
 	.ci/sanitize $@
 
-soak: build
+soak:
+	.ci/setup build test
+	$(MAKE) -s build
 	.ci/soak
 
 clean:

@@ -1,4 +1,4 @@
--- Counts the words of 100 MB of C headers on all processors, then by the plain
+-- Counts the words of 200 MB of C headers on all processors, then by the plain
 -- sequential program; checks that both print the same, and shows the result
 -- and how much faster the first one was. Ends with status 1 if they differ.
 --
@@ -14,7 +14,7 @@ local function interpreter()
   return arg[i]
 end
 
-local arguments = #arg > 0 and arg or { "--megabytes", "100" }
+local arguments = #arg > 0 and arg or { "--megabytes", "200" }
 
 -- Whichever program comes first must not be the one that waits for the disk.
 local function read_once(files)

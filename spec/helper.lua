@@ -4,12 +4,21 @@
 --
 -- SPEC_LIMIT in the environment is the time limit in seconds (30); SPEC_SLACK
 -- stretches the upper bounds on time of single tests (1), for slow builds;
+-- SPEC_SLICE is the time slice in seconds, and SPEC_PAUSE the pause of the
+-- garbage collector in main;
 -- SPEC_LUA is the command that runs scripts, if it is not just the interpreter.
 
 local busted = require("busted")
 local go = require("goroutines")
 
 local helper = {}
+
+if os.getenv("SPEC_SLICE") then
+  go.configure({ time_slice = tonumber(os.getenv("SPEC_SLICE")) })
+end
+if os.getenv("SPEC_PAUSE") then
+  collectgarbage("setpause", tonumber(os.getenv("SPEC_PAUSE")))
+end
 
 local LIMIT = tonumber(os.getenv("SPEC_LIMIT")) or 30
 local SLACK = tonumber(os.getenv("SPEC_SLACK")) or 1

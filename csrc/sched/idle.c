@@ -192,8 +192,10 @@ void gr_ready_bound(gr_goroutine *g) {
 void gr_wait_for_processor(gr_worker *w) {
   gr_sched *s = &gr_the_sched;
   bool queued = false;
+  // It leaves without having looked at every queue again, and while it counted
+  // as one who searches, nobody was woken.
   if (w->searching)
-    gr_stop_searching(w, false);
+    gr_stop_searching(w, true);
   gr_lock_lock(&s->lock);
   if (w->scheduler_stack && !w->main)
     gr_preempt_unblock(); // main went on elsewhere, and the signals with it
@@ -221,10 +223,10 @@ void gr_wait_for_processor(gr_worker *w) {
 
 // --- searching ---
 
-void gr_stop_searching(gr_worker *w, bool found) {
+void gr_stop_searching(gr_worker *w, bool wakes) {
   w->searching = false;
   bool last = atomic_fetch_sub(&gr_the_sched.searching, 1) == 1;
-  if (found && last)
+  if (wakes && last)
     gr_wake_processor();
 }
 

@@ -137,10 +137,10 @@ void gr_wake_processor(void);
 // processor, scheduler stack. A goroutine, or NULL: look again.
 gr_goroutine *gr_idle(gr_worker *w);
 
-// The worker has found work, or goes to sleep: it no longer counts as one who
-// searches. If it was the last and has found some, another is woken, for there
-// may be more.
-void gr_stop_searching(gr_worker *w, bool found);
+// The worker no longer counts as one who searches. If it was the last, another
+// is woken, for there may be (more) work; but not if it is going to look at
+// every queue once more itself.
+void gr_stop_searching(gr_worker *w, bool wakes);
 
 // Takes `p` from the worker, which goes on without. Under the lock.
 void gr_detach_locked(gr_worker *w, gr_processor *p);

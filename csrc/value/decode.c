@@ -271,7 +271,7 @@ static void fill_later(decoder *d) {
   lua_pop(d->L, 1);
 }
 
-int gr_block_push(lua_State *L, const gr_block *block) {
+static int decode(lua_State *L, const gr_block *block) {
   decoder d = {.L = L,
                .block = block,
                .at = block->items,
@@ -289,4 +289,27 @@ int gr_block_push(lua_State *L, const gr_block *block) {
   if (d.kept)
     lua_remove(L, d.kept);
   return (int)block->value_count;
+}
+
+static int decode_protected(lua_State *L) {
+  const gr_block *block = lua_touserdata(L, 1);
+  lua_settop(L, 0);
+  return decode(L, block);
+}
+
+// The collector rests while a large block is decoded: all that is made is in
+// use, and to traverse it again and again takes half of the time. Below pcall,
+// so that it goes on after an error.
+int gr_block_push(lua_State *L, const gr_block *block) {
+  enum { LARGE_BYTES = 32 * 1024 };
+  if (block->bytes < LARGE_BYTES || lua_gc(L, LUA_GCISRUNNING) != 1)
+    return decode(L, block);
+  int base = lua_gettop(L);
+  luaL_checkstack(L, 2, NULL);
+  lua_gc(L, LUA_GCSTOP);
+  lua_pushcfunction(L, decode_protected);
+  lua_pushlightuserdata(L, (void *)block);
+  int failed = lua_pcall(L, 1, LUA_MULTRET, 0);
+  lua_gc(L, LUA_GCRESTART);
+  return failed ? lua_error(L) : lua_gettop(L) - base;
 }

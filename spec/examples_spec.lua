@@ -1,0 +1,55 @@
+-- The examples and the README's code run, and give what they should.
+
+local helper = require("spec.helper")
+
+local function run(arguments, options)
+  options = options or {}
+  options.args = arguments
+  return helper.output(options)
+end
+
+describe("an example", function()
+  it("is short", function()
+    for _, name in ipairs({ "sieve", "pingpong", "worker_pool", "fan_in" }) do
+      local count = 0
+      for _ in io.lines("examples/" .. name .. ".lua") do
+        count = count + 1
+      end
+      assert.is_true(count < 50, name)
+    end
+  end)
+
+  it("sieves the first hundred primes", function()
+    assert.matches("541%s*$", run("examples/sieve.lua"))
+  end)
+
+  it("plays ping-pong", function()
+    assert.matches("game over", run("examples/pingpong.lua"))
+  end)
+
+  it("has a pool of workers work", function()
+    assert.matches("514229", run("examples/worker_pool.lua"))
+  end)
+
+  it("fans in until there is silence", function()
+    assert.matches("silence", run("examples/fan_in.lua"))
+  end)
+
+  it("counts words as the sequential program does", function()
+    for _, procs in ipairs({ 1, 2, 4 }) do
+      local command = ("examples/wordcount%s.lua csrc spec docs 2>/dev/null")
+      local plain = run(command:format("_sequential"))
+      assert.matches("distinct", plain)
+      assert.equal(plain, run(command:format(""),
+        { env = { GOROUTINES_PROCS = procs } }))
+    end
+  end)
+end)
+
+describe("the README", function()
+  it("has code that runs", function()
+    local text = assert(io.open("README.md")):read("a")
+    local code = assert(text:match("```lua\n(.-)```"))
+    assert.equal("1\n4\n9\n", helper.output(code))
+  end)
+end)
