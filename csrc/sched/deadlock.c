@@ -14,14 +14,31 @@ static bool has_deadlines(void) {
   return false;
 }
 
+// Held by a worker that does not sleep, or on its way to one. There may be more
+// such than there are to be processors, just after their number was reduced.
+static bool is_busy(gr_processor *p) {
+  return !p->is_idle && (p->worker || p->in_flight);
+}
+
+bool gr_any_busy_locked(void) {
+  gr_sched *s = &gr_the_sched;
+  if (atomic_load(&s->idle_count) < atomic_load(&s->procs) ||
+      s->without_processor)
+    return true;
+  unsigned made = atomic_load(&s->processors_made);
+  for (unsigned i = 0; i < made; i++)
+    if (is_busy(atomic_load(&s->processors[i])))
+      return true;
+  return false;
+}
+
 // A deadline may have been taken out, and what it wakes be on its way to a
 // queue, in the hands of the monitor: it counts as somebody who works.
 gr_goroutine *gr_deadlock_check_locked(void) {
   gr_sched *s = &gr_the_sched;
-  if (atomic_load(&s->idle_count) < atomic_load(&s->procs) ||
-      s->without_processor || atomic_load(&s->searching) ||
+  if (gr_any_busy_locked() || atomic_load(&s->searching) ||
       atomic_load(&s->monitor_fires) || has_deadlines() ||
-      atomic_load(&s->woken.count))
+      atomic_load(&s->woken.count) || atomic_load(&s->global.count))
     return NULL;
   for (gr_link *at = s->goroutines.head.next; at != &s->goroutines.head;
        at = at->next) {

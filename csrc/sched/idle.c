@@ -25,8 +25,9 @@ enum {
 
 // --- idle processors: under the scheduler's lock ---
 
-static void add_idle_locked(gr_processor *p) {
+void gr_add_idle_locked(gr_processor *p) {
   p->is_idle = true;
+  p->in_flight = false;
   p->woken_to_search = false;
   p->next_idle = gr_the_sched.idle_processors;
   gr_the_sched.idle_processors = p;
@@ -39,18 +40,21 @@ static void remove_idle_locked(gr_processor *p) {
     at = &(*at)->next_idle;
   *at = p->next_idle;
   p->is_idle = false;
+  p->in_flight = !p->worker;
   atomic_fetch_sub(&gr_the_sched.idle_count, 1);
 }
 
 void gr_detach_locked(gr_worker *w, gr_processor *p) {
   GR_ASSERT(p->worker == w);
   p->worker = NULL;
+  p->in_flight = true;
   atomic_store(&w->p, NULL);
 }
 
-static void attach_locked(gr_worker *w, gr_processor *p) {
-  GR_ASSERT(!p->worker && !p->is_idle);
+void gr_attach_locked(gr_worker *w, gr_processor *p) {
+  GR_ASSERT(!p->worker && !p->is_idle && p->in_flight);
   p->worker = w;
+  p->in_flight = false;
   atomic_store(&w->p, p);
 }
 
@@ -99,7 +103,7 @@ void gr_handoff(gr_processor *p, bool to_search) {
   if (w) {
     s->idle_workers = w->next_idle;
     w->searching = to_search;
-    attach_locked(w, p);
+    gr_attach_locked(w, p);
   }
   gr_lock_unlock(&s->lock);
   if (w) {
@@ -112,7 +116,7 @@ void gr_handoff(gr_processor *p, bool to_search) {
   if (to_search)
     atomic_fetch_sub(&s->searching, 1);
   gr_lock_lock(&s->lock);
-  add_idle_locked(p);
+  gr_add_idle_locked(p);
   gr_lock_unlock(&s->lock);
 }
 
@@ -162,7 +166,7 @@ static route route_locked(gr_goroutine *g, gr_worker *self) {
     atomic_store(&target->bound_ready, g);
     target->awaits_processor = false;
     gr_detach_locked(self, own);
-    attach_locked(target, own);
+    gr_attach_locked(target, own);
     r.given = target;
   } else if (move_main_locked(g, self)) {
     atomic_store(&self->bound_ready, g);
@@ -191,6 +195,7 @@ void gr_ready_bound(gr_goroutine *g) {
 
 void gr_wait_for_processor(gr_worker *w) {
   gr_sched *s = &gr_the_sched;
+  gr_goroutine *victim = NULL;
   bool queued = false;
   // It leaves without having looked at every queue again, and while it counted
   // as one who searches, nobody was woken.
@@ -208,6 +213,7 @@ void gr_wait_for_processor(gr_worker *w) {
     }
     // A host's thread, or one that serves one goroutine only, gets its
     // processor from whoever readies that goroutine.
+    victim = gr_deadlock_check_locked(); // its processor was one too many
     w->awaits_processor = w->main || w->runs_bound_only;
     if (!w->awaits_processor) {
       w->next_idle = s->idle_workers;
@@ -215,6 +221,8 @@ void gr_wait_for_processor(gr_worker *w) {
     }
   }
   gr_lock_unlock(&s->lock);
+  if (victim)
+    gr_ready_woken(victim);
   if (queued)
     gr_wake_processor();
   if (!atomic_load(&s->stopping))
@@ -353,7 +361,7 @@ static bool announce(gr_worker *w, gr_processor *p, gr_goroutine **victim) {
   gr_lock_lock(&s->lock);
   bool idle = !has_shared_work(w) && p->id < atomic_load(&s->procs);
   if (idle) {
-    add_idle_locked(p);
+    gr_add_idle_locked(p);
     *victim = gr_deadlock_check_locked();
   }
   gr_lock_unlock(&s->lock);
@@ -414,7 +422,7 @@ void gr_take_first_processor(gr_worker *w) {
   gr_processor *p = atomic_load(&gr_the_sched.processors[0]);
   gr_lock_lock(&gr_the_sched.lock);
   remove_idle_locked(p);
-  attach_locked(w, p);
+  gr_attach_locked(w, p);
   gr_lock_unlock(&gr_the_sched.lock);
 }
 
@@ -450,14 +458,15 @@ bool gr_set_procs(uint32_t count) {
     gr_processor *p = atomic_load(&s->processors[i]);
     if (p->is_idle) {
       remove_idle_locked(p);
+      p->in_flight = false; // parked, if nobody sleeps with it
       if (p->worker)
         gr_loop_wake(&p->loop);
     }
   }
   for (uint32_t i = before; i < count; i++) {
     gr_processor *p = atomic_load(&s->processors[i]);
-    if (!p->worker && !p->is_idle)
-      add_idle_locked(p);
+    if (!p->worker && !p->is_idle && !p->in_flight)
+      gr_add_idle_locked(p);
   }
   gr_lock_unlock(&s->lock);
   gr_monitor_busy();

@@ -208,19 +208,11 @@ static void sooner(round *r, uint64_t when_ns) {
     r->next_ns = when_ns;
 }
 
-// False if all processors are idle. One that is on its way to a worker whose
-// thread has not woken yet is busy.
-static bool is_busy_locked(void) {
-  gr_sched *s = &gr_the_sched;
-  return atomic_load(&s->idle_count) < atomic_load(&s->procs) ||
-         s->without_processor > 0;
-}
-
 static void look_at_workers(round *r) {
   gr_sched *s = &gr_the_sched;
   gr_lock_lock(&s->lock);
   r->woken = atomic_load(&s->woken.count);
-  r->any_busy = is_busy_locked();
+  r->any_busy = gr_any_busy_locked();
   for (gr_link *at = s->workers.head.next; at != &s->workers.head;
        at = at->next) {
     gr_worker *w = GR_CONTAINER(at, gr_worker, all);
@@ -357,7 +349,7 @@ static void one_round(round *r) {
 
 static bool any_busy(void) {
   gr_lock_lock(&gr_the_sched.lock);
-  bool busy = is_busy_locked();
+  bool busy = gr_any_busy_locked();
   gr_lock_unlock(&gr_the_sched.lock);
   return busy;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A processor: the right to run Lua. It belongs to the worker that holds it;
-// one that nobody holds is idle, or parked because there are fewer now.
+// one that nobody holds is idle, on its way to a worker, or parked because
+// there are fewer now.
 #ifndef GR_PROCESSOR_H
 #define GR_PROCESSOR_H
 
@@ -31,6 +32,7 @@ struct gr_processor {
   gr_worker *worker; // the holder, or NULL
   gr_processor *next_idle;
   bool is_idle;         // in the idle list
+  bool in_flight;       // on its way to a worker
   bool woken_to_search; // taken from that list by a waker that counted its
                         // worker among those that search
 };

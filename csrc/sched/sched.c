@@ -357,6 +357,10 @@ static void give_up_processor(gr_worker *w, gr_processor *p) {
   while ((g = gr_runq_pop(&p->runq)))
     gr_fifo_push(&gr_the_sched.global, g);
   gr_detach_locked(w, p);
+  // Parked; but if there are to be more again meanwhile, it is needed.
+  if (p->id < atomic_load(&gr_the_sched.procs))
+    gr_add_idle_locked(p);
+  p->in_flight = false;
   gr_lock_unlock(&gr_the_sched.lock);
   gr_wake_processor();
 }

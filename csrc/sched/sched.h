@@ -142,10 +142,16 @@ gr_goroutine *gr_idle(gr_worker *w);
 // every queue once more itself.
 void gr_stop_searching(gr_worker *w, bool wakes);
 
-// Takes `p` from the worker, which goes on without. Under the lock.
+// Takes `p` from the worker, which goes on without; it is on its way to another
+// one then. And gives it to one that has none. Under the lock.
 void gr_detach_locked(gr_worker *w, gr_processor *p);
+void gr_attach_locked(gr_worker *w, gr_processor *p);
 
-// Gives a processor that nobody holds to a worker that has none, made if need
+// Puts a processor that is not held, or whose worker goes to sleep with it,
+// into the idle list. Under the lock.
+void gr_add_idle_locked(gr_processor *p);
+
+// Gives a processor that is on its way to a worker that has none, made if need
 // be. Not under the lock.
 void gr_handoff(gr_processor *p, bool to_search);
 
@@ -167,6 +173,9 @@ void gr_take_first_processor(gr_worker *w);
 
 // Asks the worker's goroutine to give way. Under the lock.
 void gr_preempt_locked(gr_worker *w, uint32_t slice);
+
+// True unless all processors sleep and no goroutine is in a C call without one.
+bool gr_any_busy_locked(void);
 
 // Looks whether all goroutines wait for ever, and if so ends the wait of main.
 // Under the lock, by the last one to go idle.

@@ -117,8 +117,7 @@ gr_worker *gr_worker_start(gr_processor *p, bool to_search) {
   w->searching = to_search;
   gr_lock_lock(&gr_the_sched.lock);
   enlist_locked(w);
-  p->worker = w;
-  atomic_store(&w->p, p);
+  gr_attach_locked(w, p);
   gr_lock_unlock(&gr_the_sched.lock);
 
   // The process's signals are for the host's threads; only ours is taken here.
@@ -134,7 +133,7 @@ gr_worker *gr_worker_start(gr_processor *p, bool to_search) {
 
   gr_lock_lock(&gr_the_sched.lock);
   gr_list_remove(&w->all);
-  p->worker = NULL;
+  gr_detach_locked(w, p);
   gr_lock_unlock(&gr_the_sched.lock);
   uv_sem_destroy(&w->handed);
   free(w);
