@@ -192,3 +192,27 @@ describe("preempt = \"off\"", function()
     ]]))
   end)
 end)
+
+describe("a sleeper beside two endless loops a processor", function()
+  it("wakes within 25 ms, 99 times in 100", function()
+    for procs = 1, 2 do
+      local late = helper.output({ [[
+        local go = require("goroutines")
+        for _ = 1, 2 * go.procs() do
+          go(function() while true do end end)
+        end
+        print(select(2, go.spawn(function()
+          local late = {}
+          for i = 1, 100 do
+            local start = go.now()
+            go.sleep(0.010)
+            late[i] = go.now() - start
+          end
+          table.sort(late)
+          return late[99]
+        end):join()))
+      ]], env = { GOROUTINES_PROCS = procs } })
+      assert.is_true(tonumber(late) < helper.within(0.025), late)
+    end
+  end)
+end)

@@ -334,6 +334,24 @@ describe("stacks", function()
     ]], { env = { GOROUTINES_GUARDS = "mprotect" }, limit = 25 }))
   end)
 
+  it("name the goroutine that overflows its own in C code", function()
+    local result = helper.lua({ [[
+      local go = require("goroutines")
+      go.spawn(function() return require("fixture").deep(4096) end):join()
+    ]] })
+    assert.is_true(result.code ~= 0)
+    assert.matches("stack.overflow", result.stderr)
+  end)
+
+  it("are as large as they were configured", function()
+    assert.equal("true\t0\n", output([[
+      go.configure({ stack_size = 8 * 1024 * 1024 })
+      print(go.spawn(function()
+        return require("fixture").deep(4096)
+      end):join())
+    ]]))
+  end)
+
   it("are deep enough for Lua's own limits", function()
     local nested = go.spawn(function()
       local depth = 0

@@ -82,6 +82,19 @@ static int fixture_locked(lua_State *L) {
   return 1;
 }
 
+static int descend(volatile char *above, int left) {
+  volatile char frame[4096];
+  frame[0] = *above;
+  return left > 0 ? descend(frame, left - 1) + frame[0] : frame[0];
+}
+
+// Uses so many KB of stack.
+static int fixture_deep(lua_State *L) {
+  volatile char top = 0;
+  lua_pushinteger(L, descend(&top, (int)luaL_checkinteger(L, 1) / 4));
+  return 1;
+}
+
 // The kernel's number of the thread that runs this.
 static int fixture_thread(lua_State *L) {
   lua_pushinteger(L, (lua_Integer)gettid());
@@ -89,10 +102,15 @@ static int fixture_thread(lua_State *L) {
 }
 
 static const luaL_Reg functions[] = {
-    {"nanosleep", fixture_nanosleep}, {"select", fixture_select},
-    {"usleep", fixture_usleep},       {"spin", fixture_spin},
-    {"resume", fixture_resume},       {"locked", fixture_locked},
-    {"thread", fixture_thread},       {NULL, NULL},
+    {"nanosleep", fixture_nanosleep},
+    {"select", fixture_select},
+    {"usleep", fixture_usleep},
+    {"spin", fixture_spin},
+    {"resume", fixture_resume},
+    {"locked", fixture_locked},
+    {"thread", fixture_thread},
+    {"deep", fixture_deep},
+    {NULL, NULL},
 };
 
 int luaopen_fixture(lua_State *L);
