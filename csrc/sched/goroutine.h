@@ -74,7 +74,6 @@ struct gr_goroutine {
 
   // Set while waiting, for dumps.
   gr_wait_kind wait_kind;
-  uint64_t wait_since_ns;
   const void *wait_object;
 
   gr_deadline deadline; // of the present wait

@@ -34,7 +34,6 @@ _Atomic(uint64_t) gr_monitor_wake_at = GR_NEVER;
 static struct {
   pthread_t thread;
   gr_loop loop;
-  atomic_bool stop;
 } monitor;
 
 // --- membarrier ---
@@ -369,7 +368,7 @@ static uint64_t announce(round *r) {
 static void *run_monitor(void *unused) {
   (void)unused;
   unsigned quiet = 0;
-  while (!atomic_load(&monitor.stop)) {
+  for (;;) {
     round r = {0};
     one_round(&r);
     quiet = r.any_busy ? 0 : quiet + 1;
@@ -394,7 +393,6 @@ int gr_monitor_start(void) {
   int err = gr_loop_init(&monitor.loop);
   if (err)
     return err;
-  atomic_store(&monitor.stop, false);
   atomic_store(&gr_monitor_wake_at, 0);
   sigset_t all, before;
   sigfillset(&all);
@@ -404,11 +402,4 @@ int gr_monitor_start(void) {
   if (err)
     gr_loop_fini(&monitor.loop);
   return err ? uv_translate_sys_error(err) : 0;
-}
-
-void gr_monitor_stop(void) {
-  atomic_store(&monitor.stop, true);
-  gr_monitor_kick();
-  pthread_join(monitor.thread, NULL);
-  gr_loop_fini(&monitor.loop);
 }

@@ -13,9 +13,9 @@
 // that and then looks at this.
 extern _Atomic(uint64_t) gr_monitor_wake_at;
 
-// Starts and stops the thread. 0 or libuv's error code.
+// Starts the thread, which runs until the process ends. 0 or libuv's error
+// code.
 int gr_monitor_start(void);
-void gr_monitor_stop(void);
 
 // Has the monitor look now. Any thread; signal-safe.
 void gr_monitor_kick(void);

@@ -199,7 +199,6 @@ void gr_park(gr_wait_kind kind, const void *object, uint64_t deadline_ns,
                           memory_order_relaxed);
   g->wait_kind = kind;
   g->wait_object = object;
-  g->wait_since_ns = 0; // filled in by whoever asks first
   switch_away(commit_park, &p);
   if (deadline_ns != GR_NEVER)
     gr_deadline_clear(&g->deadline);

@@ -64,7 +64,7 @@ typedef struct gr_sched {
   sigset_t host_mask; // signals that were blocked before we began
 
   // Counters for go.stats.
-  atomic_ullong preemptions, steals, handoffs, retakes, signals, parks;
+  atomic_ullong preemptions, steals, handoffs, retakes, signals;
 } gr_sched;
 
 extern gr_sched gr_the_sched;
