@@ -1,26 +1,14 @@
--- Support for the specs, loaded by busted before any of them (see .busted). It
--- puts a time limit on every test, checks after each that nothing of it is left
--- in the runtime, and runs scripts in fresh interpreters.
+-- What the specs share: waiting, settings, scripts in fresh interpreters, and
+-- what a test may not leave behind. A goroutine that uses it loads it itself.
 --
--- SPEC_LIMIT in the environment is the time limit in seconds (30); SPEC_SLACK
--- stretches the upper bounds on time of single tests (1), for slow builds;
--- SPEC_SLICE is the time slice in seconds, and SPEC_PAUSE the pause of the
--- garbage collector in main;
--- SPEC_LUA is the command that runs scripts, if it is not just the interpreter.
+-- SPEC_SLACK in the environment stretches the upper bounds on time of single
+-- tests (1), for slow builds; SPEC_LUA is the command that runs scripts, if it
+-- is not just the interpreter.
 
-local busted = require("busted")
 local go = require("goroutines")
 
 local helper = {}
 
-if os.getenv("SPEC_SLICE") then
-  go.configure({ time_slice = tonumber(os.getenv("SPEC_SLICE")) })
-end
-if os.getenv("SPEC_PAUSE") then
-  collectgarbage("setpause", tonumber(os.getenv("SPEC_PAUSE")))
-end
-
-local LIMIT = tonumber(os.getenv("SPEC_LIMIT")) or 30
 local SLACK = tonumber(os.getenv("SPEC_SLACK")) or 1
 
 -- Waiting and settings ------------------------------------------------------
@@ -107,7 +95,7 @@ end
 
 local function interpreter()
   local i = 0
-  while arg[i - 1] do
+  while arg and arg[i - 1] do
     i = i - 1
   end
   return i < 0 and arg[i] or "lua5.4"
@@ -234,34 +222,4 @@ function helper.check_baseline(baseline)
   end
 end
 
--- Around each test ----------------------------------------------------------
-
-local function expire(name, limit)
-  io.stderr:write(("\n%s\nover its time limit of %g s\n"):format(name, limit))
-  os.exit(124)
-end
-
-local watchdog, baseline
-
-busted.subscribe({ "test", "start" }, function(test, parent)
-  local name = ("%s %s"):format(parent and parent.name or "", test.name)
-  watchdog = go.timer(LIMIT, expire, name, LIMIT)
-  baseline = helper.baseline()
-  return nil, true
-end)
-
-busted.subscribe({ "test", "end" }, function(_, _, status)
-  local ok, message = true, nil
-  if status == "success" then
-    ok, message = pcall(helper.check_baseline, baseline)
-  end
-  watchdog:stop()
-  if not ok then
-    error(message, 0)
-  end
-  return nil, true
-end)
-
--- Under the name by which the specs require it, this very copy.
-package.loaded["spec.helper"] = helper
 return helper

@@ -6,6 +6,7 @@
 
 #include "lib/lib.h"
 #include "sched/runtime.h"
+#include "value/module.h"
 
 // The code must stay mapped for as long as there are threads and atexit
 // functions; so must Lua's, into which threads that are left behind return.
@@ -19,6 +20,8 @@ static void start(lua_State *L) {
   pin((void *)(uintptr_t)start);
   pin((void *)(uintptr_t)lua_newstate);
   gr_handle_init();
+  if (!gr_modules_init())
+    luaL_error(L, "not enough memory");
   gr_message_add_type(&gr_channel_type);
   gr_message_add_type(&gr_ticker_type);
   gr_message_add_type(&gr_timer_type);

@@ -70,13 +70,22 @@ gr_block *gr_run_get_init(void) {
   return init;
 }
 
+static int call_init(lua_State *L) {
+  gr_block_push_call(L, lua_touserdata(L, 1));
+  lua_call(L, 0, 0);
+  return 0;
+}
+
 static void run_init(lua_State *L) {
   gr_block *init = gr_run_get_init();
   if (!init)
     return;
-  gr_message m = {.kind = GR_MESSAGE_BLOCK, .block = init};
-  gr_message_push(L, &m);
-  lua_call(L, 0, 0);
+  lua_pushcfunction(L, call_init);
+  lua_pushlightuserdata(L, init);
+  int failed = lua_pcall(L, 1, 0, 0);
+  gr_block_release(init);
+  if (failed)
+    lua_error(L);
 }
 
 gr_task *gr_run_self(void) {
@@ -213,7 +222,7 @@ static int do_call(lua_State *L) {
   gr_state_open(L, false);
   run_init(L);
   lua_pushcfunction(L, handle_error);
-  int count = gr_block_push(L, call);
+  int count = gr_block_push_call(L, call);
   life->task->call = NULL;
   gr_block_release(call);
   if (lua_pcall(L, count - 1, LUA_MULTRET, 1) == LUA_OK) {

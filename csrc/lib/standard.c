@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "lib/lib.h"
+#include "value/module.h"
 
 static int base_print(lua_State *L) {
   int count = lua_gettop(L);
@@ -97,6 +98,7 @@ static int base_require(lua_State *L) {
     atomic_store(&g->foreign, false);
   else
     g->has_c_modules = true;
+  gr_modules_update(L);
   return 2;
 }
 

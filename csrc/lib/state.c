@@ -6,6 +6,7 @@
 
 #include "lib/lib.h"
 #include "sched/runtime.h"
+#include "value/module.h"
 
 static const char module_key, sentinel_key;
 
@@ -90,7 +91,13 @@ void gr_state_open(lua_State *L, bool is_main) {
   gr_lib_hook(L);
   gr_lib_standard(L);
   make_module(L);
-  if (!is_main) {
+  if (is_main) {
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    lua_pushvalue(L, -2);
+    lua_setfield(L, -2, "goroutines.core");
+    gr_modules_push(L); // before the program adds to its modules
+    lua_pop(L, 2);
+  } else {
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
     lua_pushvalue(L, -2);
     lua_setfield(L, -2, "goroutines");

@@ -9,7 +9,14 @@
 //   STRING                  length in 8 bytes, bytes
 //   HANDLE                  number in the block's list of handles, 4 bytes
 //   GLOBALS                 the receiver's globals
-//   MODULE                  a string item: what require gives for it
+//   MODULE                  a string item: what require gives for it; after a
+//                           zero byte comes the name of what is found in it
+//   ADDED                   a string item, and a table item: the module of that
+//                           name, or if the receiver has none, this
+//   PRELOAD                 a string item, and a function item: the loader of
+//                           the module of that name; then the item itself
+//   TRANSFER                count in 1 byte; a function and arguments, items:
+//                           the result of calling it
 //   CLOSURE                 C function: pointer, count in 1 byte, upvalues
 //   TABLE                   array size, hash size (4 bytes each), flags byte;
 //                           [metatable item]; array items; key and value items
@@ -27,6 +34,17 @@
 //
 // Tables nested deeper than GR_DEPTH_MAX are written as LATER, so that neither
 // side needs more C stack or Lua stack for deep structures.
+//
+// In a call, captures come before the values (PATH) and after them: what its
+// functions mention. Each is a byte that says what, a string item, an item, and
+// the number (4 bytes) and the content of the LATER tables in that.
+//
+//   GLOBAL   name and value
+//   ABSENT   name of a global, and why it could not come along
+//   MEMBER   module and what was added to it, as in MODULE; value
+//   LOADED   name of a module; an ADDED item
+//   PRELOAD  name of a module, and its loader
+//   PATH     "path" or "cpath" of package, and its value
 #ifndef GR_BLOCK_H
 #define GR_BLOCK_H
 
@@ -46,6 +64,9 @@ enum {
   GR_TAG_HANDLE,
   GR_TAG_GLOBALS,
   GR_TAG_MODULE,
+  GR_TAG_ADDED,
+  GR_TAG_PRELOAD,
+  GR_TAG_TRANSFER,
   GR_TAG_CLOSURE,
   GR_TAG_TABLE,
   GR_TAG_LATER,
@@ -62,6 +83,15 @@ enum {
   GR_DEPTH_MAX = 100,
 };
 
+enum {
+  GR_CAPTURE_GLOBAL,
+  GR_CAPTURE_ABSENT,
+  GR_CAPTURE_MEMBER,
+  GR_CAPTURE_LOADED,
+  GR_CAPTURE_PRELOAD,
+  GR_CAPTURE_PATH,
+};
+
 typedef struct gr_block_handle {
   const gr_handle_type *type;
   void *object;
@@ -73,9 +103,11 @@ struct gr_block {
   gr_refs refs;
   // Constant once made.
   uint32_t value_count;
-  uint32_t later_count;
-  uint32_t shared_count; // objects with SHARED: 0 means none to remember
-  size_t bytes;          // of items
+  uint32_t later_count;   // of the values
+  uint32_t setting_count; // captures before the values
+  uint32_t capture_count; // after them
+  uint32_t shared_count;  // objects with SHARED: 0 means none to remember
+  size_t bytes;           // of items
   gr_block_handle *handles;
   uint32_t handle_count;
   unsigned char items[];
@@ -83,12 +115,5 @@ struct gr_block {
 
 // A block was made (1) or freed (-1).
 void gr_block_counted(int change);
-
-// Pushes the module of that name, loading it if need be. [-0, +1, v]
-void gr_module_push(lua_State *L, const char *name);
-
-// Pushes the name of the module that the table at the index is, if every state
-// has that module. [-0, +(0|1), m]
-bool gr_module_find(lua_State *L, int index);
 
 #endif

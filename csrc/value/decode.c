@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "value/block.h"
+#include "value/module.h"
 
 typedef struct decoder {
   lua_State *L;
@@ -175,13 +176,86 @@ static void push_c_closure(decoder *d, bool shared) {
   lua_pushcclosure(d->L, function, count);
 }
 
-static void push_module(decoder *d) {
+static const char *push_name(decoder *d, size_t *len) {
   push_value(d);
-  const char *name = lua_tostring(d->L, -1);
-  if (!name)
+  if (lua_type(d->L, -1) != LUA_TSTRING)
     luaL_error(d->L, "damaged message");
-  gr_module_push(d->L, name);
+  return lua_tolstring(d->L, -1, len);
+}
+
+static void push_module(decoder *d) {
+  size_t len;
+  const char *name = push_name(d, &len);
+  luaL_checkstack(d->L, 8, "message nested too deeply");
+  gr_module_push(d->L, name, len);
   lua_remove(d->L, -2);
+}
+
+// A module that the sender's program made by hand: the receiver's own, if it
+// has one, takes the place of the copy.
+static void push_added(decoder *d) {
+  lua_State *L = d->L;
+  luaL_checkstack(L, 8, "message nested too deeply");
+  push_name(d, NULL);
+  uint32_t object = d->objects;
+  need(d, 1);
+  bool shared = (*d->at & GR_TAG_SHARED) != 0;
+  if ((*d->at & GR_TAG_MASK) != GR_TAG_TABLE)
+    luaL_error(L, "damaged message");
+  push_value(d);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  lua_pushvalue(L, -3); // name, copy, loaded, name
+  if (lua_rawget(L, -2) == LUA_TNIL) {
+    lua_pop(L, 1);
+    lua_pushvalue(L, -3);
+    lua_pushvalue(L, -3);
+    lua_rawset(L, -3);
+    lua_pop(L, 1);
+  } else {
+    lua_replace(L, -3); // name, own, loaded
+    lua_pop(L, 1);
+    if (shared)
+      keep(d, object);
+  }
+  lua_remove(L, -2);
+}
+
+// In the table on top, unless it has the key.
+static void set_if_nil(lua_State *L, int key, int value) {
+  lua_pushvalue(L, key);
+  if (lua_rawget(L, -2) == LUA_TNIL) {
+    lua_pushvalue(L, key);
+    lua_pushvalue(L, value);
+    lua_rawset(L, -4);
+  }
+}
+
+static void set_preload(decoder *d) {
+  lua_State *L = d->L;
+  int top = lua_gettop(L);
+  luaL_checkstack(L, 8, "message nested too deeply");
+  push_name(d, NULL);
+  push_value(d);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+  set_if_nil(L, top + 1, top + 2);
+  lua_settop(L, top);
+}
+
+static void push_transfer(decoder *d, bool shared) {
+  lua_State *L = d->L;
+  uint32_t object = d->objects++;
+  int count = (int)get_byte(d);
+  luaL_checkstack(L, count + LUA_MINSTACK, "message nested too deeply");
+  for (int i = 0; i < count; i++)
+    push_value(d);
+  if (count == 0 || !lua_isfunction(L, -count))
+    luaL_error(L, "damaged message");
+  lua_call(L, count - 1, 1);
+  if (lua_isnil(L, -1))
+    luaL_error(L, "cannot rebuild a value (the function that its __transfer "
+                  "gave returned nil)");
+  if (shared)
+    keep(d, object);
 }
 
 static void push_scalar(decoder *d, unsigned tag) {
@@ -241,6 +315,16 @@ static void push_value(decoder *d) {
   case GR_TAG_MODULE:
     push_module(d);
     break;
+  case GR_TAG_ADDED:
+    push_added(d);
+    break;
+  case GR_TAG_PRELOAD:
+    set_preload(d);
+    push_value(d);
+    break;
+  case GR_TAG_TRANSFER:
+    push_transfer(d, shared);
+    break;
   case GR_TAG_CLOSURE:
     push_c_closure(d, shared);
     break;
@@ -271,7 +355,117 @@ static void fill_later(decoder *d) {
   lua_pop(d->L, 1);
 }
 
-static int decode(lua_State *L, const gr_block *block) {
+// --- what came along ---
+
+// [reasons by name, the __index before] _ENV, name -> error
+static int read_absent(lua_State *L) {
+  lua_pushvalue(L, 2);
+  if (lua_rawget(L, lua_upvalueindex(1)) == LUA_TSTRING)
+    return luaL_error(L, "global '%s' is not here: %s", lua_tostring(L, 2),
+                      lua_tostring(L, -1));
+  lua_settop(L, 2);
+  if (lua_isnil(L, lua_upvalueindex(2)))
+    return 0;
+  if (lua_isfunction(L, lua_upvalueindex(2))) {
+    lua_pushvalue(L, lua_upvalueindex(2));
+    lua_insert(L, 1);
+    lua_call(L, 2, 1);
+  } else {
+    lua_gettable(L, lua_upvalueindex(2));
+  }
+  return 1;
+}
+
+// name, reason: reading the global raises it.
+static void set_absent(lua_State *L, int name) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
+  if (!lua_getmetatable(L, -1)) {
+    lua_newtable(L);
+    lua_pushvalue(L, -1);
+    lua_setmetatable(L, -3);
+  }
+  lua_getfield(L, -1, "__index");
+  if (lua_tocfunction(L, -1) == read_absent) {
+    lua_getupvalue(L, -1, 1);
+  } else {
+    lua_newtable(L);
+    lua_pushvalue(L, -1);
+    lua_pushvalue(L, -3);
+    lua_pushcclosure(L, read_absent, 2);
+    lua_setfield(L, -4, "__index");
+  }
+  lua_pushvalue(L, name);
+  lua_pushvalue(L, name + 1);
+  lua_rawset(L, -3);
+}
+
+static void set_member(lua_State *L, int name) {
+  size_t len;
+  const char *module = lua_tolstring(L, name, &len);
+  size_t module_len = strlen(module);
+  if (module_len == len)
+    luaL_error(L, "damaged message");
+  gr_module_push(L, module, module_len);
+  lua_pushlstring(L, module + module_len + 1, len - module_len - 1);
+  if (!lua_istable(L, -2))
+    return;
+  lua_insert(L, -2);
+  if (gr_module_is_standard(module, lua_tostring(L, -2))) {
+    lua_pushvalue(L, -2); // the program's own version of it
+    lua_pushvalue(L, name + 1);
+    lua_rawset(L, -3);
+  } else {
+    set_if_nil(L, lua_gettop(L) - 1, name + 1);
+  }
+}
+
+static void install(lua_State *L, unsigned kind, int name) {
+  switch (kind) {
+  case GR_CAPTURE_GLOBAL:
+    lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
+    lua_pushvalue(L, name);
+    lua_pushvalue(L, name + 1);
+    lua_rawset(L, -3);
+    break;
+  case GR_CAPTURE_ABSENT:
+    set_absent(L, name);
+    break;
+  case GR_CAPTURE_MEMBER:
+    set_member(L, name);
+    break;
+  case GR_CAPTURE_LOADED: // its decoding has done it
+    break;
+  case GR_CAPTURE_PRELOAD:
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+    set_if_nil(L, name, name + 1);
+    break;
+  case GR_CAPTURE_PATH:
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    if (lua_getfield(L, -1, "package") == LUA_TTABLE) {
+      lua_pushvalue(L, name);
+      lua_pushvalue(L, name + 1);
+      lua_rawset(L, -3);
+    }
+    break;
+  default:
+    luaL_error(L, "damaged message");
+  }
+}
+
+static void install_next(decoder *d, bool installs) {
+  int top = lua_gettop(d->L);
+  unsigned kind = get_byte(d);
+  luaL_checkstack(d->L, LUA_MINSTACK, NULL);
+  push_name(d, NULL);
+  push_value(d);
+  for (uint32_t later = get_u32(d); later > 0; later--)
+    fill_later(d);
+  if (installs)
+    install(d->L, kind, top + 1);
+  lua_settop(d->L, top);
+}
+
+static int decode(lua_State *L, const gr_block *block, bool installs) {
   decoder d = {.L = L,
                .block = block,
                .at = block->items,
@@ -282,10 +476,14 @@ static int decode(lua_State *L, const gr_block *block) {
     lua_newtable(L);
     d.kept = base + 1;
   }
+  for (uint32_t i = 0; i < block->setting_count; i++)
+    install_next(&d, installs);
   for (uint32_t i = 0; i < block->value_count; i++)
     push_value(&d);
   for (uint32_t i = 0; i < block->later_count; i++)
     fill_later(&d);
+  for (uint32_t i = 0; installs && i < block->capture_count; i++)
+    install_next(&d, true);
   if (d.kept)
     lua_remove(L, d.kept);
   return (int)block->value_count;
@@ -293,23 +491,33 @@ static int decode(lua_State *L, const gr_block *block) {
 
 static int decode_protected(lua_State *L) {
   const gr_block *block = lua_touserdata(L, 1);
+  bool installs = lua_toboolean(L, 2);
   lua_settop(L, 0);
-  return decode(L, block);
+  return decode(L, block, installs);
 }
 
 // The collector rests while a large block is decoded: all that is made is in
 // use, and to traverse it again and again takes half of the time. Below pcall,
 // so that it goes on after an error.
-int gr_block_push(lua_State *L, const gr_block *block) {
+static int push_all(lua_State *L, const gr_block *block, bool installs) {
   enum { LARGE_BYTES = 32 * 1024 };
   if (block->bytes < LARGE_BYTES || lua_gc(L, LUA_GCISRUNNING) != 1)
-    return decode(L, block);
+    return decode(L, block, installs);
   int base = lua_gettop(L);
-  luaL_checkstack(L, 2, NULL);
+  luaL_checkstack(L, 3, NULL);
   lua_gc(L, LUA_GCSTOP);
   lua_pushcfunction(L, decode_protected);
   lua_pushlightuserdata(L, (void *)block);
-  int failed = lua_pcall(L, 1, LUA_MULTRET, 0);
+  lua_pushboolean(L, installs);
+  int failed = lua_pcall(L, 2, LUA_MULTRET, 0);
   lua_gc(L, LUA_GCRESTART);
   return failed ? lua_error(L) : lua_gettop(L) - base;
+}
+
+int gr_block_push(lua_State *L, const gr_block *block) {
+  return push_all(L, block, false);
+}
+
+int gr_block_push_call(lua_State *L, const gr_block *block) {
+  return push_all(L, block, true);
 }

@@ -3,180 +3,22 @@
 // block.h). It runs below lua_pcall, so that whatever goes wrong the encoder's
 // memory is freed by the caller of that.
 #include <lauxlib.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <stdio.h>
 
-#include "value/block.h"
+#include "value/encoder.h"
+#include "value/module.h"
 
 enum {
   ROOM_MIN = 512,
-  SEEN_MIN = 16,     // slots; a power of two
   DEPTH_LIMIT = 190, // of functions in functions
   SHORT_MAX = 255,
 };
 
-// An object that has been written, or the variable of a closure.
-typedef struct seen {
-  const void *key;
-  size_t tag_at;    // where its tag is, or that of the function
-  uint32_t object;  // its number, or the function's
-  uint32_t upvalue; // of a variable: its index there; else 0
-} seen;
-
-typedef struct encoder {
-  lua_State *L;
-  gr_values what;
-  gr_block *block; // header and items
-  size_t len, room;
-  gr_block_handle *handles;
-  uint32_t handle_count, handle_room;
-  uint32_t objects, shared, laters, laters_done;
-  int later_table; // stack index
-  seen first_seen[SEEN_MIN];
-  seen *table;
-  uint32_t seen_count, seen_room;
-} encoder;
-
-// Where in the values the walk is, innermost first.
-typedef struct path {
-  const struct path *outer;
-  enum {
-    AT_ROOT,
-    AT_KEY,
-    AT_KEY_ITSELF,
-    AT_METATABLE,
-    AT_UPVALUE,
-    AT_LATER
-  } at;
-  int index; // of the root; of the key or the function on the stack
-  int upvalue;
-  int depth;
-} path;
-
-// --- errors ---
-
-typedef struct text {
-  char bytes[400];
-} text;
-
-static void add(text *t, const char *more) {
-  strncat(t->bytes, more, sizeof t->bytes - strlen(t->bytes) - 1);
-}
-
-static bool is_name(const char *s) {
-  if (!*s || (*s >= '0' && *s <= '9') || strlen(s) > 60)
-    return false;
-  for (; *s; s++)
-    if (!(*s == '_' || (*s >= '0' && *s <= '9') || (*s >= 'a' && *s <= 'z') ||
-          (*s >= 'A' && *s <= 'Z')))
-      return false;
-  return true;
-}
-
-static void add_key(lua_State *L, text *t, int index) {
-  char number[40];
-  switch (lua_type(L, index)) {
-  case LUA_TSTRING: {
-    const char *name = lua_tostring(L, index);
-    if (is_name(name)) {
-      add(t, ".");
-      add(t, name);
-    } else {
-      add(t, "[\"");
-      strncat(t->bytes, name, 60);
-      add(t, "\"]");
-    }
-    break;
-  }
-  case LUA_TNUMBER:
-    if (lua_isinteger(L, index))
-      snprintf(number, sizeof number, "[" LUA_INTEGER_FMT "]",
-               lua_tointeger(L, index));
-    else
-      snprintf(number, sizeof number, "[" LUA_NUMBER_FMT "]",
-               lua_tonumber(L, index));
-    add(t, number);
-    break;
-  case LUA_TBOOLEAN:
-    add(t, lua_toboolean(L, index) ? "[true]" : "[false]");
-    break;
-  default:
-    add(t, "[");
-    add(t, luaL_typename(L, index));
-    add(t, "]");
-  }
-}
-
-static void add_root(encoder *e, text *t, int index) {
-  char number[40] = "";
-  const char *name = "value";
-  if (e->what == GR_VALUES_CALL)
-    name = index == 0 ? "the function" : "argument";
-  else if (e->what == GR_VALUES_RESULT)
-    name = "result", index++;
-  else if (e->what == GR_VALUES_ERROR)
-    name = "the error";
-  if (index > 0)
-    snprintf(number, sizeof number, " #%d", index);
-  add(t, name);
-  add(t, number);
-}
-
-static void add_upvalue(lua_State *L, text *t, const path *p) {
-  lua_Debug ar;
-  char where[LUA_IDSIZE + 40];
-  const char *name = lua_getupvalue(L, p->index, p->upvalue);
-  if (name)
-    lua_pop(L, 1);
-  lua_pushvalue(L, p->index);
-  lua_getinfo(L, ">S", &ar);
-  snprintf(where, sizeof where, "' of function <%s:%d>", ar.short_src,
-           ar.linedefined);
-  t->bytes[0] = '\0';
-  add(t, "upvalue '");
-  add(t, name && *name ? name : "?");
-  add(t, where);
-}
-
-static void add_path(encoder *e, text *t, const path *p) {
-  if (p->outer)
-    add_path(e, t, p->outer);
-  switch (p->at) {
-  case AT_ROOT:
-    add_root(e, t, p->index);
-    break;
-  case AT_KEY:
-    add_key(e->L, t, p->index);
-    break;
-  case AT_KEY_ITSELF:
-    add(t, ", in a key");
-    break;
-  case AT_METATABLE:
-    add(t, ", in its metatable");
-    break;
-  case AT_UPVALUE:
-    add_upvalue(e->L, t, p);
-    break;
-  case AT_LATER:
-    add(t, "(nested deeply)");
-    break;
-  }
-}
-
-static int refuse(encoder *e, const char *what, const path *p) {
-  text t = {""};
-  add_path(e, &t, p);
-  return luaL_error(e->L, "cannot send %s (at %s)", what, t.bytes);
-}
-
-static int no_memory(encoder *e) {
-  return luaL_error(e->L, "not enough memory");
-}
-
 // --- writing ---
 
-static unsigned char *reserve(encoder *e, size_t bytes) {
+unsigned char *gr_encoder_reserve(gr_encoder *e, size_t bytes) {
   size_t need = e->len + bytes;
   if (need > e->room) {
     size_t room = e->room ? e->room : ROOM_MIN;
@@ -184,7 +26,7 @@ static unsigned char *reserve(encoder *e, size_t bytes) {
       room *= 2;
     gr_block *block = realloc(e->block, sizeof *block + room);
     if (!block)
-      no_memory(e);
+      gr_encoder_no_memory(e);
     e->block = block;
     e->room = room;
   }
@@ -193,29 +35,29 @@ static unsigned char *reserve(encoder *e, size_t bytes) {
   return at;
 }
 
-static void put_tag(encoder *e, int tag) {
-  *reserve(e, 1) = (unsigned char)tag;
+void gr_encoder_put_tag(gr_encoder *e, int tag) {
+  *gr_encoder_reserve(e, 1) = (unsigned char)tag;
 }
 
-static void put(encoder *e, const void *data, size_t bytes) {
-  memcpy(reserve(e, bytes), data, bytes);
+static void put(gr_encoder *e, const void *data, size_t bytes) {
+  memcpy(gr_encoder_reserve(e, bytes), data, bytes);
 }
 
-static void put_u32(encoder *e, uint32_t n) {
+static void put_u32(gr_encoder *e, uint32_t n) {
   put(e, &n, sizeof n);
 }
 
-static void put_tagged(encoder *e, int tag, const void *data, size_t bytes) {
-  unsigned char *at = reserve(e, 1 + bytes);
+static void put_tagged(gr_encoder *e, int tag, const void *data, size_t bytes) {
+  unsigned char *at = gr_encoder_reserve(e, 1 + bytes);
   *at = (unsigned char)tag;
   memcpy(at + 1, data, bytes);
 }
 
-static void put_string(encoder *e, int index) {
+void gr_encoder_put_string(gr_encoder *e, int index) {
   size_t len;
   const char *s = lua_tolstring(e->L, index, &len);
   if (len <= SHORT_MAX) {
-    unsigned char *at = reserve(e, 2 + len);
+    unsigned char *at = gr_encoder_reserve(e, 2 + len);
     at[0] = GR_TAG_SHORT;
     at[1] = (unsigned char)len;
     memcpy(at + 2, s, len);
@@ -233,18 +75,18 @@ static uint32_t slot_of(const void *key, uint32_t room) {
   return (uint32_t)(hash >> 32) & (room - 1);
 }
 
-static seen *find_seen(encoder *e, const void *key) {
+static gr_seen *find_seen(gr_encoder *e, const void *key) {
   uint32_t i = slot_of(key, e->seen_room);
   while (e->table[i].key && e->table[i].key != key)
     i = (i + 1) & (e->seen_room - 1);
   return &e->table[i];
 }
 
-static void grow_seen(encoder *e) {
+static void grow_seen(gr_encoder *e) {
   uint32_t room = e->seen_room * 2;
-  seen *old = e->table, *table = calloc(room, sizeof *table);
+  gr_seen *old = e->table, *table = calloc(room, sizeof *table);
   if (!table)
-    no_memory(e);
+    gr_encoder_no_memory(e);
   e->table = table;
   uint32_t old_room = e->seen_room;
   e->seen_room = room;
@@ -256,19 +98,19 @@ static void grow_seen(encoder *e) {
 }
 
 // The entry of the key, which is new if it has no key yet.
-static seen *see(encoder *e, const void *key) {
+static gr_seen *see(gr_encoder *e, const void *key) {
   if ((e->seen_count + 1) * 4 > e->seen_room * 3)
     grow_seen(e);
   return find_seen(e, key);
 }
 
-static void note(encoder *e, seen *entry, const void *key, size_t tag_at,
+static void note(gr_encoder *e, gr_seen *entry, const void *key, size_t tag_at,
                  uint32_t object, uint32_t upvalue) {
-  *entry = (seen){key, tag_at, object, upvalue};
+  *entry = (gr_seen){key, tag_at, object, upvalue};
   e->seen_count++;
 }
 
-static void mark_shared(encoder *e, const seen *entry) {
+static void mark_shared(gr_encoder *e, const gr_seen *entry) {
   unsigned char *tag = &e->block->items[entry->tag_at];
   if (!(*tag & GR_TAG_SHARED)) {
     *tag |= GR_TAG_SHARED;
@@ -276,30 +118,184 @@ static void mark_shared(encoder *e, const seen *entry) {
   }
 }
 
+void gr_encoder_undo(gr_encoder *e, const gr_encoder *before) {
+  gr_seen *entries = malloc(e->seen_room * sizeof *entries);
+  if (!entries)
+    gr_encoder_no_memory(e);
+  memcpy(entries, e->table, e->seen_room * sizeof *entries);
+  memset(e->table, 0, e->seen_room * sizeof *entries);
+  e->seen_count = 0;
+  for (uint32_t i = 0; i < e->seen_room; i++)
+    if (entries[i].key && entries[i].tag_at < before->len) {
+      *find_seen(e, entries[i].key) = entries[i];
+      e->seen_count++;
+    }
+  free(entries);
+  for (; e->handle_count > before->handle_count; e->handle_count--) {
+    gr_block_handle *handle = &e->handles[e->handle_count - 1];
+    handle->type->release(handle->object);
+  }
+  e->len = before->len;
+  e->objects = before->objects;
+  e->laters = e->laters_done = before->laters;
+  e->captures = before->captures;
+  e->transfers = before->transfers;
+}
+
 // If the object was written before, refers to it; else gives it a number and
 // writes its tag.
-static bool put_again(encoder *e, const void *key, int tag) {
-  seen *entry = see(e, key);
+static bool put_again(gr_encoder *e, const void *key, int tag) {
+  gr_seen *entry = see(e, key);
   if (entry->key) {
     mark_shared(e, entry);
     put_tagged(e, GR_TAG_REF, &entry->object, sizeof entry->object);
     return true;
   }
   note(e, entry, key, e->len, e->objects++, 0);
-  put_tag(e, tag);
+  gr_encoder_put_tag(e, tag);
   return false;
 }
 
 // --- values ---
 
-static void put_value(encoder *e, int index, const path *p);
+static void need_slot(gr_encoder *e, int slot) {
+  if (lua_isnil(e->L, e->slots + slot)) {
+    lua_newtable(e->L);
+    lua_replace(e->L, e->slots + slot);
+  }
+}
 
-static void put_handle(encoder *e, gr_handle *handle) {
+void gr_encoder_anchor(gr_encoder *e) {
+  int anchors = e->slots + GR_SLOT_ANCHORS;
+  need_slot(e, GR_SLOT_ANCHORS);
+  lua_rawseti(e->L, anchors, (lua_Integer)lua_rawlen(e->L, anchors) + 1);
+}
+
+// A module sent by name: functions may mention what was added to it.
+static void touch(gr_encoder *e, int index) {
+  int touched = e->slots + GR_SLOT_TOUCHED;
+  if (!e->is_capturing || !lua_istable(e->L, index))
+    return;
+  lua_pushvalue(e->L, index);
+  bool is_new = lua_rawget(e->L, touched) == LUA_TNIL;
+  lua_pop(e->L, 1);
+  if (!is_new)
+    return;
+  lua_pushvalue(e->L, index);
+  lua_pushboolean(e->L, true);
+  lua_rawset(e->L, touched);
+  lua_pushvalue(e->L, index);
+  lua_rawseti(e->L, touched, (lua_Integer)lua_rawlen(e->L, touched) + 1);
+}
+
+// The name on top is that of a module that the receiver may have to load by a
+// function that the program has put into package.preload.
+static void put_preload(gr_encoder *e, int depth) {
+  lua_State *L = e->L;
+  int top = lua_gettop(L);
+  luaL_checkstack(L, 8, "cannot send a value nested so deeply");
+  lua_pushstring(L, lua_tostring(L, top)); // up to the zero byte
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+  lua_pushvalue(L, top + 1);
+  if (lua_rawget(L, top + 2) == LUA_TFUNCTION &&
+      !find_seen(e, lua_topointer(L, -1))->key) {
+    gr_path p = {NULL, GR_AT_PRELOAD, top + 1, 0, depth + 1};
+    gr_encoder_put_tag(e, GR_TAG_PRELOAD);
+    gr_encoder_put_string(e, top + 1);
+    gr_encoder_put_value(e, top + 3, &p);
+  }
+  lua_settop(L, top);
+}
+
+// If the object is a module, or found in one, writes its name instead. Before
+// one that the program put among the modules by hand its name is written.
+static bool put_by_name(gr_encoder *e, int index, bool may_add, int depth) {
+  lua_State *L = e->L;
+  int modules = e->slots + GR_SLOT_MODULES;
+  if (lua_isnil(L, modules)) {
+    gr_modules_push(L);
+    lua_replace(L, modules);
+  }
+  lua_pushvalue(L, index);
+  if (lua_rawget(L, modules) != LUA_TSTRING) {
+    lua_pop(L, 1);
+    return false;
+  }
+  size_t len;
+  const char *name = lua_tolstring(L, -1, &len);
+  bool is_added = *name == GR_MODULE_BY_HAND;
+  if (is_added && may_add) {
+    gr_encoder_put_tag(e, GR_TAG_ADDED);
+    lua_pushlstring(L, name + 1, len - 1);
+    gr_encoder_put_string(e, -1);
+    lua_pop(L, 1);
+  } else if (!is_added) {
+    if (e->is_capturing)
+      put_preload(e, depth);
+    gr_encoder_put_tag(e, GR_TAG_MODULE);
+    gr_encoder_put_string(e, -1);
+    if (len == strlen(name))
+      touch(e, index);
+  }
+  lua_pop(L, 1);
+  return !is_added;
+}
+
+// What the object's own __transfer gives, if it has one: a function and
+// arguments. They live here alone.
+static bool put_transfer(gr_encoder *e, int index, const gr_path *p) {
+  lua_State *L = e->L;
+  if (!lua_getmetatable(L, index))
+    return false;
+  lua_pushliteral(L, "__transfer");
+  if (lua_rawget(L, -2) == LUA_TNIL) {
+    lua_pop(L, 2);
+    return false;
+  }
+  luaL_checkstack(L, LUA_MINSTACK, "cannot send a value nested so deeply");
+  const void *key = lua_topointer(L, index);
+  note(e, see(e, key), key, e->len, e->objects++, GR_SEEN_OPEN);
+  gr_encoder_put_tag(e, GR_TAG_TRANSFER);
+  int first = lua_gettop(L);
+  lua_pushvalue(L, index);
+  lua_call(L, 1, LUA_MULTRET);
+  int count = lua_gettop(L) - first + 1;
+  if (count == 0 || !lua_isfunction(L, first) || count > 255)
+    gr_encoder_refuse(e, "what has a __transfer that returns no function", p);
+  luaL_checkstack(L, LUA_MINSTACK, "cannot send a value nested so deeply");
+  *gr_encoder_reserve(e, 1) = (unsigned char)count;
+  e->transfers++;
+  for (int i = 0; i < count; i++) {
+    gr_path part = {p, GR_AT_TRANSFER, 0, 0, p->depth + 1};
+    lua_pushvalue(L, first + i);
+    gr_encoder_anchor(e);
+    gr_encoder_put_value(e, first + i, &part);
+  }
+  e->transfers--;
+  find_seen(e, key)->upvalue = 0;
+  lua_settop(L, first - 2);
+  return true;
+}
+
+// True if the object was written before, or is by name or __transfer.
+static bool put_otherwise(gr_encoder *e, int index, bool may_add,
+                          const gr_path *p) {
+  const void *key = lua_topointer(e->L, index);
+  gr_seen *entry = find_seen(e, key);
+  if (!entry->key)
+    return put_by_name(e, index, may_add, p->depth) ||
+           put_transfer(e, index, p);
+  if (entry->upvalue == GR_SEEN_OPEN)
+    gr_encoder_refuse(e, "what refers to itself in its __transfer", p);
+  return put_again(e, key, 0);
+}
+
+static void put_handle(gr_encoder *e, gr_handle *handle) {
   if (e->handle_count == e->handle_room) {
     uint32_t room = e->handle_room ? e->handle_room * 2 : 4;
     void *handles = realloc(e->handles, room * sizeof *e->handles);
     if (!handles)
-      no_memory(e);
+      gr_encoder_no_memory(e);
     e->handles = handles;
     e->handle_room = room;
   }
@@ -310,48 +306,50 @@ static void put_handle(encoder *e, gr_handle *handle) {
   e->handle_count++;
 }
 
-static void put_userdata(encoder *e, int index, const path *p) {
+static void put_userdata(gr_encoder *e, int index, const gr_path *p) {
   gr_handle *handle = gr_handle_get(e->L, index);
   if (handle && handle->object) {
     put_handle(e, handle);
     return;
   }
+  if (put_otherwise(e, index, false, p))
+    return;
   char what[100];
   const char *name = "userdata";
   if (luaL_getmetafield(e->L, index, "__name") == LUA_TSTRING)
     name = lua_tostring(e->L, -1);
   snprintf(what, sizeof what, "a userdata (%.60s)", name);
-  refuse(e, what, p);
+  gr_encoder_refuse(e, what, p);
 }
 
 // A key and its value, which are the top two of the stack. Array items come
 // first, in order; lua_next gives them so.
-static void put_pair(encoder *e, uint32_t *array, uint32_t *hash,
-                     const path *outer) {
+static void put_pair(gr_encoder *e, uint32_t *array, uint32_t *hash,
+                     const gr_path *outer) {
   lua_State *L = e->L;
   int key = lua_gettop(L) - 1;
-  path p = {outer, AT_KEY, key, 0, outer->depth + 1};
+  gr_path p = {outer, GR_AT_KEY, key, 0, outer->depth + 1};
   if (*hash == 0 && lua_isinteger(L, key) &&
       lua_tointeger(L, key) == (lua_Integer)*array + 1 && *array < UINT32_MAX) {
     ++*array;
   } else {
-    path itself = {outer, AT_KEY_ITSELF, 0, 0, outer->depth + 1};
-    put_value(e, key, &itself);
+    gr_path itself = {outer, GR_AT_KEY_ITSELF, 0, 0, outer->depth + 1};
+    gr_encoder_put_value(e, key, &itself);
     ++*hash;
   }
-  put_value(e, key + 1, &p);
+  gr_encoder_put_value(e, key + 1, &p);
 }
 
-static void put_content(encoder *e, int index, const path *p) {
+static void put_content(gr_encoder *e, int index, const gr_path *p) {
   lua_State *L = e->L;
   uint32_t array = 0, hash = 0;
   size_t sizes_at = e->len;
-  memset(reserve(e, 2 * sizeof array + 1), 0, 2 * sizeof array + 1);
+  memset(gr_encoder_reserve(e, 2 * sizeof array + 1), 0, 2 * sizeof array + 1);
   luaL_checkstack(L, 8, "cannot send a value nested so deeply");
   if (lua_getmetatable(L, index)) {
-    path meta = {p, AT_METATABLE, 0, 0, p->depth + 1};
+    gr_path meta = {p, GR_AT_METATABLE, 0, 0, p->depth + 1};
     e->block->items[sizes_at + 2 * sizeof array] = GR_TABLE_HAS_METATABLE;
-    put_value(e, lua_gettop(L), &meta);
+    gr_encoder_put_value(e, lua_gettop(L), &meta);
     lua_pop(L, 1);
   }
   lua_pushnil(L);
@@ -359,41 +357,35 @@ static void put_content(encoder *e, int index, const path *p) {
     put_pair(e, &array, &hash, p);
     lua_pop(L, 1);
   }
-  put_tag(e, GR_TAG_END);
+  gr_encoder_put_tag(e, GR_TAG_END);
   memcpy(&e->block->items[sizes_at], &array, sizeof array);
   memcpy(&e->block->items[sizes_at + sizeof array], &hash, sizeof hash);
 }
 
 // Too deep: the table is remembered, and written at the end.
-static void put_off(encoder *e, int index) {
-  lua_State *L = e->L;
-  if (e->laters == 0) {
-    lua_newtable(L);
-    lua_replace(L, e->later_table);
-  }
-  lua_pushvalue(L, index);
-  lua_rawseti(L, e->later_table, ++e->laters);
+static void put_off(gr_encoder *e, int index) {
+  need_slot(e, GR_SLOT_LATER);
+  lua_pushvalue(e->L, index);
+  lua_rawseti(e->L, e->slots + GR_SLOT_LATER, ++e->laters);
 }
 
-static void put_table(encoder *e, int index, const path *p) {
+static void put_table(gr_encoder *e, int index, const gr_path *p) {
   lua_State *L = e->L;
-  lua_pushglobaltable(L);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
   bool is_globals = lua_rawequal(L, -1, index);
   lua_pop(L, 1);
   if (is_globals) {
-    put_tag(e, GR_TAG_GLOBALS);
+    gr_encoder_put_tag(e, GR_TAG_GLOBALS);
     return;
   }
-  bool later = p->depth > GR_DEPTH_MAX;
+  // What a __transfer gave must be whole when its function is called.
+  bool later = p->depth > GR_DEPTH_MAX && e->transfers == 0;
+  if (p->depth > DEPTH_LIMIT && !later)
+    gr_encoder_refuse(e, "what is nested so deeply in a __transfer", p);
+  if (put_otherwise(e, index, !later, p))
+    return;
   const void *key = lua_topointer(L, index);
-  if (find_seen(e, key)->key == NULL && gr_module_find(L, index)) {
-    put_tag(e, GR_TAG_MODULE);
-    put_string(e, -1);
-    lua_pop(L, 1);
-    return;
-  }
-  if (put_again(e, key, later ? GR_TAG_LATER : GR_TAG_TABLE))
-    return;
+  put_again(e, key, later ? GR_TAG_LATER : GR_TAG_TABLE);
   if (later) {
     mark_shared(e, find_seen(e, key));
     put_off(e, index);
@@ -408,34 +400,56 @@ static int append(lua_State *L, const void *data, size_t bytes, void *arg) {
   return 0;
 }
 
-static void put_bytecode(encoder *e, int index) {
+static void put_bytecode(gr_encoder *e, int index) {
   size_t size_at = e->len;
-  reserve(e, sizeof(uint32_t));
+  gr_encoder_reserve(e, sizeof(uint32_t));
   lua_pushvalue(e->L, index);
   lua_dump(e->L, append, e, 0);
   lua_pop(e->L, 1);
   size_t size = e->len - size_at - sizeof(uint32_t);
   if (size > UINT32_MAX)
-    no_memory(e);
+    gr_encoder_no_memory(e);
   uint32_t size32 = (uint32_t)size;
   memcpy(&e->block->items[size_at], &size32, sizeof size32);
 }
 
-// True for the environment of a function where that is not the globals but
-// inherits from others, as sandboxes and test frameworks make them.
-static bool is_environment(lua_State *L, const char *name, int index) {
-  if (strcmp(name, "_ENV") || !lua_istable(L, index) ||
-      luaL_getmetafield(L, index, "__index") == LUA_TNIL)
-    return false;
-  lua_pop(L, 1);
-  return true;
+typedef enum environment {
+  NO_ENVIRONMENT,
+  IS_GLOBALS,
+  INHERITS,      // looks up globals through tables; copied as any table
+  IS_PROGRAMMED, // by functions, as test frameworks have it; stands for the
+                 // receiver's globals
+} environment;
+
+// What the value on top is, as the _ENV of a function. [-0, +0]
+static environment environment_of(gr_encoder *e, const char *name) {
+  lua_State *L = e->L;
+  int top = lua_gettop(L);
+  environment is = NO_ENVIRONMENT;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
+  if (lua_rawequal(L, -1, top))
+    is = IS_GLOBALS;
+  bool may_inherit = is == NO_ENVIRONMENT && !strcmp(name, "_ENV");
+  lua_pushvalue(L, top);
+  for (int i = 0; i < 100 && may_inherit && lua_istable(L, -1); i++) {
+    if (luaL_getmetafield(L, -1, "__index") == LUA_TNIL)
+      break;
+    if (lua_isfunction(L, -1))
+      is = IS_PROGRAMMED;
+    else if (lua_rawequal(L, -1, top + 1))
+      is = INHERITS;
+    may_inherit = is == NO_ENVIRONMENT;
+    lua_replace(L, top + 2);
+  }
+  lua_settop(L, top);
+  return is;
 }
 
-static void put_upvalue(encoder *e, int function, int i, uint32_t object,
-                        size_t tag_at, const path *outer) {
+static void put_upvalue(gr_encoder *e, int function, int i, uint32_t object,
+                        size_t tag_at, const gr_path *outer) {
   lua_State *L = e->L;
   const void *key = lua_upvalueid(L, function, i);
-  seen *entry = see(e, key);
+  gr_seen *entry = see(e, key);
   if (entry->key) {
     unsigned char index = (unsigned char)entry->upvalue;
     mark_shared(e, entry);
@@ -444,36 +458,55 @@ static void put_upvalue(encoder *e, int function, int i, uint32_t object,
     return;
   }
   note(e, entry, key, tag_at, object, (uint32_t)i);
-  path p = {outer, AT_UPVALUE, function, i, outer->depth + 1};
+  gr_path p = {outer, GR_AT_UPVALUE, function, i, outer->depth + 1};
   const char *name = lua_getupvalue(L, function, i);
-  if (is_environment(L, name, lua_gettop(L)))
-    put_tag(e, GR_TAG_GLOBALS);
-  else
-    put_value(e, lua_gettop(L), &p);
+  if (environment_of(e, name) == IS_PROGRAMMED) {
+    gr_encoder_put_tag(e, GR_TAG_GLOBALS);
+    lua_replace(L, e->slots + GR_SLOT_ENVIRONMENT);
+    return;
+  }
+  gr_encoder_put_value(e, lua_gettop(L), &p);
   lua_pop(L, 1);
 }
 
-static void put_lua_function(encoder *e, int index, const path *p) {
+static void scan(gr_encoder *e, int function, int upvalues, size_t at) {
+  bool environments[256] = {false};
+  for (int i = 1; i <= upvalues; i++) {
+    const char *name = lua_getupvalue(e->L, function, i);
+    environments[i - 1] = environment_of(e, name) != NO_ENVIRONMENT;
+    lua_pop(e->L, 1);
+  }
+  gr_capture_scan(e, e->block->items + at, e->len - at, environments);
+}
+
+static void put_lua_function(gr_encoder *e, int index, const gr_path *p) {
   lua_State *L = e->L;
   size_t tag_at = e->len;
   uint32_t object = e->objects;
-  if (put_again(e, lua_topointer(L, index), GR_TAG_FUNCTION_LUA))
+  if (put_otherwise(e, index, false, p))
     return;
+  tag_at = e->len;
+  put_again(e, lua_topointer(L, index), GR_TAG_FUNCTION_LUA);
   if (p->depth > DEPTH_LIMIT)
-    refuse(e, "functions nested so deeply", p);
+    gr_encoder_refuse(e, "functions nested so deeply", p);
   luaL_checkstack(L, 8, "cannot send a value nested so deeply");
+  size_t bytecode_at = e->len + sizeof(uint32_t);
   put_bytecode(e, index);
   lua_Debug ar;
   lua_pushvalue(L, index);
   lua_getinfo(L, ">u", &ar);
-  *reserve(e, 1) = ar.nups;
+  if (e->is_capturing)
+    scan(e, index, ar.nups, bytecode_at);
+  *gr_encoder_reserve(e, 1) = ar.nups;
   for (int i = 1; i <= ar.nups; i++)
     put_upvalue(e, index, i, object, tag_at, p);
 }
 
-static void put_c_function(encoder *e, int index, const path *p) {
+static void put_c_function(gr_encoder *e, int index, const gr_path *p) {
   lua_State *L = e->L;
   lua_CFunction function = lua_tocfunction(L, index);
+  if (put_otherwise(e, index, false, p))
+    return;
   unsigned char count = 0;
   while (lua_getupvalue(L, index, count + 1)) {
     lua_pop(L, 1);
@@ -483,20 +516,19 @@ static void put_c_function(encoder *e, int index, const path *p) {
     put_tagged(e, GR_TAG_FUNCTION_C, &function, sizeof function);
     return;
   }
-  if (put_again(e, lua_topointer(L, index), GR_TAG_CLOSURE))
-    return;
+  put_again(e, lua_topointer(L, index), GR_TAG_CLOSURE);
   luaL_checkstack(L, 8, "cannot send a value nested so deeply");
   put(e, &function, sizeof function);
   put(e, &count, 1);
   for (int i = 1; i <= count; i++) {
-    path up = {p, AT_UPVALUE, index, i, p->depth + 1};
+    gr_path up = {p, GR_AT_UPVALUE, index, i, p->depth + 1};
     lua_getupvalue(L, index, i);
-    put_value(e, lua_gettop(L), &up);
+    gr_encoder_put_value(e, lua_gettop(L), &up);
     lua_pop(L, 1);
   }
 }
 
-static void put_number(encoder *e, int index) {
+static void put_number(gr_encoder *e, int index) {
   if (lua_isinteger(e->L, index)) {
     lua_Integer i = lua_tointeger(e->L, index);
     put_tagged(e, GR_TAG_INTEGER, &i, sizeof i);
@@ -506,20 +538,20 @@ static void put_number(encoder *e, int index) {
   }
 }
 
-static void put_value(encoder *e, int index, const path *p) {
+void gr_encoder_put_value(gr_encoder *e, int index, const gr_path *p) {
   lua_State *L = e->L;
   switch (lua_type(L, index)) {
   case LUA_TNIL:
-    put_tag(e, GR_TAG_NIL);
+    gr_encoder_put_tag(e, GR_TAG_NIL);
     break;
   case LUA_TBOOLEAN:
-    put_tag(e, lua_toboolean(L, index) ? GR_TAG_TRUE : GR_TAG_FALSE);
+    gr_encoder_put_tag(e, lua_toboolean(L, index) ? GR_TAG_TRUE : GR_TAG_FALSE);
     break;
   case LUA_TNUMBER:
     put_number(e, index);
     break;
   case LUA_TSTRING:
-    put_string(e, index);
+    gr_encoder_put_string(e, index);
     break;
   case LUA_TTABLE:
     put_table(e, index, p);
@@ -539,18 +571,18 @@ static void put_value(encoder *e, int index, const path *p) {
     put_userdata(e, index, p);
     break;
   case LUA_TTHREAD:
-    refuse(e, "a coroutine", p);
+    gr_encoder_refuse(e, "a coroutine", p);
     break;
   default:
-    refuse(e, "such a value", p);
+    gr_encoder_refuse(e, "such a value", p);
   }
 }
 
-static void put_laters(encoder *e) {
+void gr_encoder_put_laters(gr_encoder *e) {
   lua_State *L = e->L;
   for (; e->laters_done < e->laters; e->laters_done++) {
-    path p = {NULL, AT_LATER, 0, 0, 1};
-    lua_rawgeti(L, e->later_table, e->laters_done + 1);
+    gr_path p = {NULL, GR_AT_LATER, 0, 0, 1};
+    lua_rawgeti(L, e->slots + GR_SLOT_LATER, e->laters_done + 1);
     uint32_t object = find_seen(e, lua_topointer(L, -1))->object;
     put_u32(e, object);
     put_content(e, lua_gettop(L), &p);
@@ -560,33 +592,47 @@ static void put_laters(encoder *e) {
 
 // Below lua_pcall: the encoder and the values.
 static int encode_protected(lua_State *L) {
-  encoder *e = lua_touserdata(L, 1);
+  gr_encoder *e = lua_touserdata(L, 1);
   int count = lua_gettop(L) - 1;
-  luaL_checkstack(L, LUA_MINSTACK, NULL);
-  lua_pushnil(L); // for the table of those put off
-  e->later_table = lua_gettop(L);
+  luaL_checkstack(L, LUA_MINSTACK + GR_SLOTS, NULL);
+  e->slots = lua_gettop(L) + 1;
+  for (int i = 0; i < GR_SLOTS; i++)
+    if (e->is_capturing && i != GR_SLOT_MODULES)
+      lua_newtable(L);
+    else
+      lua_pushnil(L);
+  if (e->is_capturing) {
+    gr_capture_put_settings(e);
+    e->settings = e->captures;
+    e->captures = 0;
+  }
   for (int i = 0; i < count; i++) {
-    path p = {NULL, AT_ROOT, i, 0, 1};
+    gr_path p = {NULL, GR_AT_ROOT, i, 0, 1};
     if (count == 1 && e->what == GR_VALUES_SENT)
       p.index = 0;
-    put_value(e, i + 2, &p);
+    gr_encoder_put_value(e, i + 2, &p);
   }
-  put_laters(e);
+  gr_encoder_put_laters(e);
+  e->value_laters = e->laters;
+  if (e->is_capturing)
+    gr_capture_put(e);
   return 0;
 }
 
-static void release_handles(encoder *e) {
+static void release_handles(gr_encoder *e) {
   for (uint32_t i = 0; i < e->handle_count; i++)
     e->handles[i].type->release(e->handles[i].object);
   free(e->handles);
 }
 
-static gr_block *finish(encoder *e, int count) {
+static gr_block *finish(gr_encoder *e, int count) {
   // Not shrunk: most blocks live for microseconds.
   gr_block *block = e->block;
   gr_refs_init(&block->refs);
   block->value_count = (uint32_t)count;
-  block->later_count = e->laters;
+  block->later_count = e->value_laters;
+  block->setting_count = e->settings;
+  block->capture_count = e->captures;
   block->shared_count = e->shared;
   block->bytes = e->len;
   block->handles = e->handles;
@@ -596,7 +642,10 @@ static gr_block *finish(encoder *e, int count) {
 }
 
 gr_block *gr_block_encode(lua_State *L, int count, gr_values what) {
-  encoder e = {.L = L, .what = what, .seen_room = SEEN_MIN};
+  gr_encoder e = {.L = L,
+                  .what = what,
+                  .seen_room = GR_SEEN_MIN,
+                  .is_capturing = what == GR_VALUES_CALL};
   e.table = e.first_seen;
   luaL_checkstack(L, 2, NULL);
   lua_pushcfunction(L, encode_protected);

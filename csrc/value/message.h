@@ -61,6 +61,10 @@ void gr_message_push(lua_State *L, gr_message *message);
 // Pushes the values of a block, which stays, and returns how many. [-0, +n, v]
 int gr_block_push(lua_State *L, const gr_block *block);
 
+// The same for a call in a state of its own, which gets what came along with
+// the function: globals, additions to libraries.
+int gr_block_push_call(lua_State *L, const gr_block *block);
+
 void gr_message_drop(gr_message *message);
 
 gr_block *gr_block_retain(gr_block *block);

@@ -1,56 +1,323 @@
 // SPDX-License-Identifier: MIT
-// Modules that every state has go by name: the standard libraries and this one.
+#include "value/module.h"
+
 #include <lauxlib.h>
+#include <lualib.h>
+#include <stdlib.h>
+#include <string.h>
 
-#include "value/block.h"
+// From objects to names; weak in its objects.
+static const char index_key;
 
-static const char names_key;
+// --- what every new state has ---
 
-static const char *const common[] = {
-    "coroutine", "debug",   "goroutines", "io",    "math",
-    "os",        "package", "string",     "table", "utf8",
-};
+// Found in a state made for this, once, before there are goroutines; constant.
+static struct {
+  char *path, *cpath;
+  char *names; // "library.name" each, ended by a zero byte; then an empty one
+  lua_CFunction functions[200];
+  int function_count;
+} stock;
 
-// Pushes the table from module to name, made at the first use.
-static void push_names(lua_State *L) {
-  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &names_key) == LUA_TTABLE)
-    return;
-  lua_pop(L, 1);
-  lua_newtable(L);
-  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-  for (size_t i = 0; i < sizeof common / sizeof *common; i++) {
-    lua_pushstring(L, common[i]);
-    if (lua_getfield(L, -2, common[i]) == LUA_TTABLE) {
-      lua_insert(L, -2);
-      lua_rawset(L, -4);
-    } else {
-      lua_pop(L, 2);
-    }
-  }
-  lua_pop(L, 1);
-  lua_pushvalue(L, -1);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &names_key);
+const char *const gr_module_extensible[] = {
+    "string", "table", "math", "os", "io", "utf8", "coroutine", "debug", NULL};
+
+static const char *const libraries[] = {
+    "_G",   "string", "table",   "math",      "os", "io",
+    "utf8", "debug",  "package", "coroutine", NULL};
+
+static bool is_library(const char *name) {
+  for (int i = 0; libraries[i]; i++)
+    if (!strcmp(libraries[i], name))
+      return true;
+  return false;
 }
 
-bool gr_module_find(lua_State *L, int index) {
-  lua_pushvalue(L, index);
-  push_names(L);
-  lua_insert(L, -2);
-  bool found = lua_rawget(L, -2) == LUA_TSTRING;
-  lua_remove(L, -2);
-  if (!found)
-    lua_pop(L, 1);
+static int find_out(lua_State *L) {
+  luaL_Buffer b;
+  luaL_openlibs(L);
+  lua_getglobal(L, "package");
+  lua_getfield(L, 1, "path");
+  lua_getfield(L, 1, "cpath");
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  lua_newtable(L); // names, in a list: [5]
+  int n = 0;
+  for (int i = 0; libraries[i]; i++) {
+    lua_getfield(L, 4, libraries[i]);
+    lua_pushnil(L);
+    while (lua_next(L, 6)) {
+      if (lua_iscfunction(L, -1) && !lua_getupvalue(L, -1, 1) &&
+          stock.function_count < 200)
+        stock.functions[stock.function_count++] = lua_tocfunction(L, -1);
+      lua_settop(L, 7);
+      lua_pushfstring(L, "%s.%s", libraries[i], lua_tostring(L, -1));
+      lua_rawseti(L, 5, ++n);
+    }
+    lua_settop(L, 5);
+  }
+  luaL_buffinit(L, &b);
+  for (int i = 1; i <= n; i++) {
+    lua_rawgeti(L, 5, i);
+    luaL_addvalue(&b);
+    luaL_addchar(&b, '\0');
+  }
+  luaL_addchar(&b, '\0');
+  luaL_pushresult(&b);
+  size_t bytes;
+  const char *names = lua_tolstring(L, -1, &bytes);
+  stock.path = strdup(lua_tostring(L, 2));
+  stock.cpath = strdup(lua_tostring(L, 3));
+  stock.names = malloc(bytes);
+  if (stock.names)
+    memcpy(stock.names, names, bytes);
+  return 0;
+}
+
+static int by_address(const void *a, const void *b) {
+  uintptr_t x = (uintptr_t) * (const lua_CFunction *)a,
+            y = (uintptr_t) * (const lua_CFunction *)b;
+  return x < y ? -1 : x > y;
+}
+
+bool gr_modules_init(void) {
+  lua_State *L = luaL_newstate();
+  if (!L)
+    return false;
+  lua_pushcfunction(L, find_out);
+  bool done = lua_pcall(L, 0, 0, 0) == LUA_OK && stock.path && stock.cpath &&
+              stock.names;
+  lua_close(L);
+  qsort(stock.functions, (size_t)stock.function_count, sizeof *stock.functions,
+        by_address);
+  return done;
+}
+
+bool gr_module_is_standard(const char *library, const char *name) {
+  size_t len = strlen(library);
+  for (const char *at = stock.names; at && *at; at += strlen(at) + 1)
+    if (!strncmp(at, library, len) && at[len] == '.' &&
+        !strcmp(at + len + 1, name))
+      return true;
+  return false;
+}
+
+const char *gr_module_default_path(bool is_c) {
+  return is_c ? stock.cpath : stock.path;
+}
+
+// A C function that is the same in every state.
+static bool is_stock_function(lua_State *L, int index) {
+  lua_CFunction function = lua_tocfunction(L, index);
+  return function &&
+         bsearch(&function, stock.functions, (size_t)stock.function_count,
+                 sizeof function, by_address) != NULL;
+}
+
+// --- the index ---
+
+static bool can_be_named(lua_State *L, int index) {
+  switch (lua_type(L, index)) {
+  case LUA_TFUNCTION:
+    return !is_stock_function(L, index);
+  case LUA_TTABLE:
+  case LUA_TUSERDATA:
+    return true;
+  default:
+    return false;
+  }
+}
+
+// True if package.<field> leads to the module.
+static bool is_on_path(lua_State *L, const char *name, const char *field) {
+  int top = lua_gettop(L);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  bool found = false;
+  if (lua_getfield(L, -1, "package") == LUA_TTABLE &&
+      lua_getfield(L, -1, "searchpath") == LUA_TFUNCTION) {
+    lua_pushstring(L, name);
+    lua_getfield(L, -3, field);
+    found = lua_pcall(L, 2, 1, 0) == LUA_OK && lua_isstring(L, -1);
+  }
+  lua_settop(L, top);
   return found;
 }
 
-void gr_module_push(lua_State *L, const char *name) {
+// True if `require` of the name works in another state.
+static bool can_be_required(lua_State *L, const char *name) {
+  int top = lua_gettop(L);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+  bool has_loader = lua_getfield(L, -1, name) != LUA_TNIL;
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-  bool loaded = lua_getfield(L, -1, name) != LUA_TNIL;
-  lua_remove(L, -2);
-  if (loaded)
+  if (lua_getfield(L, -1, "package") == LUA_TTABLE &&
+      lua_getfield(L, -1, "searchers") == LUA_TTABLE && lua_rawlen(L, -1) > 4)
+    has_loader = true; // the program's own way of finding modules
+  lua_settop(L, top);
+  char root[200];
+  size_t root_len = strcspn(name, ".");
+  if (has_loader || is_on_path(L, name, "path") || is_on_path(L, name, "cpath"))
+    return true;
+  if (!name[root_len] || root_len >= sizeof root)
+    return false;
+  memcpy(root, name, root_len);
+  root[root_len] = '\0';
+  return is_on_path(L, root, "cpath");
+}
+
+// Gives the object on top the name below it, unless it has one. [-2, +0]
+static void set_name(lua_State *L, int index) {
+  lua_pushvalue(L, -1);
+  if (lua_rawget(L, index) == LUA_TNIL) {
+    lua_pop(L, 1);
+    lua_insert(L, -2);
+    lua_rawset(L, index);
+  } else {
+    lua_pop(L, 3);
+  }
+}
+
+// What is found in the module on top, whose name is below it. [-0, +0]
+static void add_members(lua_State *L, int index) {
+  int module = lua_gettop(L), name = module - 1;
+  if (!lua_istable(L, module))
     return;
+  lua_pushnil(L);
+  while (lua_next(L, module)) {
+    if (lua_type(L, -2) == LUA_TSTRING && can_be_named(L, -1)) {
+      lua_pushvalue(L, name);
+      lua_pushlstring(L, "", 1);
+      lua_pushvalue(L, -4);
+      lua_concat(L, 3);
+      lua_pushvalue(L, -2);
+      set_name(L, index);
+    }
+    lua_pop(L, 1);
+  }
+}
+
+// Of the standard libraries, what is not the same function in every state.
+static void add_stock(lua_State *L, int index) {
+  int top = lua_gettop(L);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  for (int i = 0; libraries[i]; i++) {
+    lua_pushstring(L, libraries[i]);
+    if (lua_getfield(L, -2, libraries[i]) == LUA_TTABLE)
+      set_name(L, index);
+    else
+      lua_pop(L, 2);
+  }
+  lua_pushliteral(L, "goroutines");
+  if (lua_getfield(L, -2, "goroutines.core") == LUA_TTABLE)
+    set_name(L, index);
+  lua_settop(L, top + 1);
+  static const char *const members[][2] = {
+      {"math", "random"},     {"math", "randomseed"},  {"_G", "require"},
+      {"os", "execute"},      {"io", "popen"},         {"io", "stdin"},
+      {"io", "stdout"},       {"io", "stderr"},        {"package", "loaded"},
+      {"package", "preload"}, {"package", "searchers"}};
+  for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
+    const char *library = members[i][0], *key = members[i][1];
+    lua_pushstring(L, library);
+    lua_pushlstring(L, "", 1);
+    lua_pushstring(L, key);
+    lua_concat(L, 3);
+    if (lua_getfield(L, -2, library) == LUA_TTABLE &&
+        lua_getfield(L, -1, key) != LUA_TNIL && can_be_named(L, -1)) {
+      lua_remove(L, -2);
+      set_name(L, index);
+    }
+    lua_settop(L, top + 1);
+  }
+  lua_settop(L, top);
+}
+
+// True if the module, on top with its name below, has no name in the index.
+static bool is_new(lua_State *L, int index) {
+  const char *name = lua_tostring(L, -2);
+  if (!can_be_named(L, -1) || is_library(name) ||
+      !strncmp(name, "goroutines", 10))
+    return false;
+  lua_pushvalue(L, -1);
+  const char *known =
+      lua_rawget(L, index) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
   lua_pop(L, 1);
-  lua_getglobal(L, "require");
-  lua_pushstring(L, name);
-  lua_call(L, 1, 1);
+  return !known;
+}
+
+static void add_new(lua_State *L, int index) {
+  int top = lua_gettop(L);
+  lua_newtable(L); // found: name to module
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  lua_pushnil(L);
+  while (lua_next(L, top + 2)) {
+    if (lua_type(L, -2) == LUA_TSTRING && is_new(L, index)) {
+      const char *name = lua_tostring(L, -2);
+      if (can_be_required(L, name)) {
+        lua_pushvalue(L, -2);
+        lua_pushvalue(L, -2);
+        lua_rawset(L, top + 1);
+        lua_pushvalue(L, -2);
+        lua_pushvalue(L, -2);
+        set_name(L, index);
+      } else if (lua_istable(L, -1)) {
+        lua_pushfstring(L, "%c%s", GR_MODULE_BY_HAND, name);
+        lua_pushvalue(L, -2);
+        set_name(L, index);
+      }
+    }
+    lua_pop(L, 1);
+  }
+  lua_pushnil(L);
+  while (lua_next(L, top + 1)) {
+    add_members(L, index);
+    lua_pop(L, 1);
+  }
+  lua_settop(L, top);
+}
+
+void gr_modules_push(lua_State *L) {
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &index_key) == LUA_TTABLE)
+    return;
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  lua_pop(L, 1);
+  lua_newtable(L);
+  lua_createtable(L, 0, 1);
+  lua_pushliteral(L, "k");
+  lua_setfield(L, -2, "__mode");
+  lua_setmetatable(L, -2);
+  int index = lua_gettop(L);
+  add_stock(L, index);
+  add_new(L, index);
+  lua_pushvalue(L, index);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &index_key);
+}
+
+void gr_modules_update(lua_State *L) {
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &index_key) == LUA_TTABLE)
+    add_new(L, lua_gettop(L));
+  lua_pop(L, 1);
+}
+
+// --- in the receiver ---
+
+void gr_module_push(lua_State *L, const char *name, size_t len) {
+  size_t module_len = strlen(name);
+  luaL_checkstack(L, LUA_MINSTACK, "message nested too deeply");
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  if (lua_getfield(L, -1, name) == LUA_TNIL) {
+    lua_pop(L, 1);
+    lua_getglobal(L, "require");
+    lua_pushstring(L, name);
+    lua_call(L, 1, 1);
+  }
+  lua_remove(L, -2);
+  if (len == module_len)
+    return;
+  const char *key = name + module_len + 1;
+  lua_pushlstring(L, key, len - module_len - 1);
+  if (!lua_istable(L, -2))
+    luaL_error(L, "module '%s' is no table here", name);
+  if (lua_rawget(L, -2) == LUA_TNIL)
+    luaL_error(L, "module '%s' has no '%s' here", name, key);
+  lua_remove(L, -2);
 }

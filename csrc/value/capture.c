@@ -1,0 +1,410 @@
+// SPDX-License-Identifier: MIT
+// What a function that starts a goroutine needs besides its upvalues: the
+// globals that it, or a function that it reaches, mentions; functions that the
+// program has added to libraries; modules that it has made by hand; where it
+// looks for modules. Which names are mentioned is read from the instructions
+// of the dumped function.
+#include <lauxlib.h>
+#include <string.h>
+
+#include "value/encoder.h"
+#include "value/module.h"
+
+// --- reading a dumped function (Lua 5.4, ldump.c) ---
+
+typedef struct reader {
+  gr_encoder *e;
+  const unsigned char *at, *end;
+} reader;
+
+typedef struct constant {
+  const char *bytes; // NULL: not a string
+  size_t len;
+} constant;
+
+typedef struct function {
+  const unsigned char *code;
+  size_t code_count;
+  constant *constants;
+  size_t constant_count;
+  bool environments[256]; // upvalues in which globals are looked up
+} function;
+
+enum { OP_GETUPVAL = 9, OP_GETTABUP = 11, UPVALUES_MAX = 255 };
+
+static void skip(reader *r, size_t bytes) {
+  if ((size_t)(r->end - r->at) < bytes)
+    luaL_error(r->e->L, "cannot read a function of this version of Lua");
+  r->at += bytes;
+}
+
+static unsigned byte(reader *r) {
+  skip(r, 1);
+  return r->at[-1];
+}
+
+static size_t number(reader *r) {
+  size_t n = 0;
+  unsigned b;
+  do {
+    b = byte(r);
+    n = n << 7 | (b & 0x7f);
+  } while (!(b & 0x80));
+  return n;
+}
+
+// A count of things of that size at least, which are to come.
+static size_t count(reader *r, size_t bytes) {
+  size_t n = number(r);
+  if (n > (size_t)(r->end - r->at) / bytes)
+    skip(r, SIZE_MAX);
+  return n;
+}
+
+static constant string(reader *r) {
+  size_t size = number(r); // with one more
+  if (size == 0)
+    return (constant){NULL, 0};
+  skip(r, size - 1);
+  return (constant){(const char *)r->at - (size - 1), size - 1};
+}
+
+static void read_constants(reader *r, function *f) {
+  for (size_t i = 0; i < f->constant_count; i++) {
+    enum { INTEGER = 3, FLOAT = 19, SHORT = 4, LONG = 20 };
+    f->constants[i] = (constant){NULL, 0};
+    switch (byte(r)) {
+    case INTEGER:
+    case FLOAT:
+      skip(r, 8);
+      break;
+    case SHORT:
+    case LONG:
+      f->constants[i] = string(r);
+      break;
+    default:
+      break;
+    }
+  }
+}
+
+// Which of the function's upvalues are environments, known of its parent's.
+static void read_upvalues(reader *r, function *f, const function *parent) {
+  size_t upvalues = count(r, 3);
+  for (size_t i = 0; i < upvalues; i++) {
+    bool is_local = byte(r) != 0;
+    unsigned index = byte(r);
+    skip(r, 1);
+    if (parent && i < UPVALUES_MAX)
+      f->environments[i] = !is_local && parent->environments[index];
+  }
+}
+
+static void skip_debug(reader *r) {
+  skip(r, count(r, 1)); // lines
+  for (size_t i = count(r, 2); i > 0; i--) {
+    number(r);
+    number(r);
+  }
+  for (size_t i = count(r, 3); i > 0; i--) { // local variables
+    string(r);
+    number(r);
+    number(r);
+  }
+  for (size_t i = count(r, 1); i > 0; i--) // names of upvalues
+    string(r);
+}
+
+// --- what it mentions ---
+
+static void mention(gr_encoder *e, int slot, lua_Integer *n, constant name) {
+  lua_State *L = e->L;
+  int set = e->slots + slot;
+  lua_pushlstring(L, name.bytes, name.len);
+  lua_pushvalue(L, -1);
+  if (lua_rawget(L, set) != LUA_TNIL) {
+    lua_pop(L, 2);
+    return;
+  }
+  lua_pop(L, 1);
+  lua_pushvalue(L, -1);
+  lua_pushboolean(L, true);
+  lua_rawset(L, set);
+  lua_rawseti(L, set, ++*n);
+}
+
+static void mention_global(gr_encoder *e, const function *f, size_t i) {
+  if (i < f->constant_count && f->constants[i].bytes)
+    mention(e, GR_SLOT_NAMES, &e->name_count, f->constants[i]);
+}
+
+// True if globals are looked up in the function by names that may be any of
+// its strings: through _G, or because they are too long or too many for the
+// one instruction.
+static bool read_code(gr_encoder *e, const function *f) {
+  bool any = false;
+  for (size_t i = 0; i < f->code_count; i++) {
+    uint32_t instruction;
+    memcpy(&instruction, f->code + i * sizeof instruction, sizeof instruction);
+    unsigned op = instruction & 0x7f, b = instruction >> 16 & 0xff,
+             c = instruction >> 24;
+    if (op == OP_GETUPVAL && f->environments[b])
+      any = true;
+    if (op != OP_GETTABUP || !f->environments[b])
+      continue;
+    mention_global(e, f, c);
+    if (c < f->constant_count && f->constants[c].len == 2 &&
+        !memcmp(f->constants[c].bytes, "_G", 2))
+      any = true;
+  }
+  return any;
+}
+
+static void read_function(reader *r, const function *parent,
+                          const bool *environments) {
+  enum { FEW = 16 };
+  constant few[FEW];
+  function f = {.constants = few};
+  gr_encoder *e = r->e;
+  lua_State *L = e->L;
+  luaL_checkstack(L, 8, "cannot send a function nested so deeply");
+  int top = lua_gettop(L);
+  if (environments)
+    memcpy(f.environments, environments, sizeof f.environments);
+  string(r); // source
+  number(r);
+  number(r);
+  skip(r, 3);
+  f.code_count = count(r, 4);
+  f.code = r->at;
+  skip(r, f.code_count * 4);
+  f.constant_count = count(r, 1);
+  if (f.constant_count > FEW)
+    f.constants = lua_newuserdatauv(L, f.constant_count * sizeof(constant), 0);
+  read_constants(r, &f);
+  read_upvalues(r, &f, parent);
+  bool any = read_code(e, &f);
+  for (size_t i = 0; i < f.constant_count; i++) {
+    if (f.constants[i].bytes)
+      mention(e, GR_SLOT_WORDS, &e->word_count, f.constants[i]);
+    if (any)
+      mention_global(e, &f, i);
+  }
+  for (size_t i = count(r, 1); i > 0; i--)
+    read_function(r, &f, NULL);
+  skip_debug(r);
+  lua_settop(L, top);
+}
+
+void gr_capture_scan(gr_encoder *e, const unsigned char *bytecode, size_t bytes,
+                     const bool *environments) {
+  // Signature, version, format, check data, sizes, check numbers, upvalues.
+  enum { HEADER = 4 + 1 + 1 + 6 + 3 + 8 + 8 + 1 };
+  reader r = {e, bytecode, bytecode + bytes};
+  skip(&r, HEADER);
+  read_function(&r, NULL, environments);
+}
+
+// --- what comes along ---
+
+typedef struct capture {
+  gr_encoder *e;
+  int kind;
+} capture;
+
+// Below lua_pcall: the capture, its name, its value, the encoder's slots.
+static int put_protected(lua_State *L) {
+  capture *c = lua_touserdata(L, 1);
+  gr_encoder *e = c->e;
+  gr_path p = {NULL, c->kind == GR_CAPTURE_GLOBAL ? GR_AT_GLOBAL : GR_AT_ADDED,
+               2, 0, 1};
+  uint32_t laters = e->laters;
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  *gr_encoder_reserve(e, 1) = (unsigned char)c->kind;
+  gr_encoder_put_string(e, 2);
+  gr_encoder_put_value(e, 3, &p);
+  size_t count_at = e->len;
+  gr_encoder_reserve(e, sizeof laters);
+  gr_encoder_put_laters(e);
+  laters = e->laters - laters;
+  memcpy(&e->block->items[count_at], &laters, sizeof laters);
+  e->captures++;
+  return 0;
+}
+
+static int call_put(gr_encoder *e, int kind, int name, int value) {
+  lua_State *L = e->L;
+  capture c = {e, kind};
+  int slots = e->slots;
+  lua_pushcfunction(L, put_protected);
+  lua_pushlightuserdata(L, &c);
+  lua_pushvalue(L, name);
+  lua_pushvalue(L, value);
+  for (int i = 0; i < GR_SLOTS; i++)
+    lua_pushvalue(L, slots + i);
+  e->slots = 4;
+  int failed = lua_pcall(L, 3 + GR_SLOTS, 0, 0);
+  e->slots = slots;
+  return failed;
+}
+
+// Writes one, or, if it cannot be sent, that it is absent. [-0, +0]
+static void put_capture(gr_encoder *e, int kind, int name, int value) {
+  lua_State *L = e->L;
+  gr_encoder before = *e;
+  int failed = call_put(e, kind, name, value);
+  if (!failed)
+    return;
+  if (failed == LUA_ERRMEM)
+    lua_error(L);
+  gr_encoder_undo(e, &before);
+  if (kind == GR_CAPTURE_GLOBAL) {
+    luaL_tolstring(L, -1, NULL);
+    if (call_put(e, GR_CAPTURE_ABSENT, name, lua_gettop(L)))
+      lua_error(L);
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+}
+
+// True for the value on top if every state has it by this name.
+static bool is_everywhere(gr_encoder *e, const char *name) {
+  lua_State *L = e->L;
+  if (!gr_module_is_standard("_G", name))
+    return false;
+  if (lua_iscfunction(L, -1) || lua_type(L, -1) == LUA_TSTRING)
+    return true;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
+  bool is_globals = lua_rawequal(L, -1, -2);
+  lua_pop(L, 1);
+  lua_pushvalue(L, -1);
+  bool is_library = lua_rawget(L, e->slots + GR_SLOT_MODULES) == LUA_TSTRING &&
+                    !strcmp(lua_tostring(L, -1), name);
+  lua_pop(L, 1);
+  return is_globals || is_library;
+}
+
+static void put_global(gr_encoder *e, int name) {
+  lua_State *L = e->L;
+  int environment = e->slots + GR_SLOT_ENVIRONMENT;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
+  lua_pushvalue(L, name);
+  lua_rawget(L, -2);
+  if (lua_isnil(L, -1) && lua_istable(L, environment)) {
+    lua_pushvalue(L, name);
+    lua_gettable(L, environment);
+    lua_pushvalue(L, -1);
+    gr_encoder_anchor(e);
+  }
+  if (!lua_isnil(L, -1) && !is_everywhere(e, lua_tostring(L, name)))
+    put_capture(e, GR_CAPTURE_GLOBAL, name, lua_gettop(L));
+  lua_settop(L, name);
+}
+
+static bool is_named(gr_encoder *e, int index) {
+  lua_pushvalue(e->L, index);
+  bool is = lua_rawget(e->L, e->slots + GR_SLOT_MODULES) == LUA_TSTRING;
+  lua_pop(e->L, 1);
+  return is;
+}
+
+// What the program has added to the i-th module under the word on top.
+static void put_member(gr_encoder *e, int word, lua_Integer i) {
+  lua_State *L = e->L;
+  lua_rawgeti(L, e->slots + GR_SLOT_TOUCHED, i);
+  lua_pushvalue(L, word);
+  int type = lua_rawget(L, -2);
+  if (type == LUA_TFUNCTION || type == LUA_TTABLE) {
+    int value = lua_gettop(L);
+    lua_pushvalue(L, -2);
+    lua_rawget(L, e->slots + GR_SLOT_MODULES);
+    const char *module = lua_tostring(L, -1), *key = lua_tostring(L, word);
+    bool is_stock = gr_module_is_standard(module, key)
+                        ? lua_iscfunction(L, value)
+                        : is_named(e, value);
+    if (!is_stock) {
+      lua_pushvalue(L, word);
+      lua_pushlstring(L, "", 1);
+      lua_insert(L, -2);
+      lua_concat(L, 3);
+      put_capture(e, GR_CAPTURE_MEMBER, lua_gettop(L), value);
+    }
+  }
+  lua_settop(L, word);
+}
+
+static void put_module(gr_encoder *e, int word) {
+  lua_State *L = e->L;
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  lua_pushvalue(L, word);
+  if (lua_rawget(L, -2) == LUA_TTABLE) {
+    lua_pushvalue(L, -1);
+    if (lua_rawget(L, e->slots + GR_SLOT_MODULES) == LUA_TSTRING &&
+        *lua_tostring(L, -1) == GR_MODULE_BY_HAND)
+      put_capture(e, GR_CAPTURE_LOADED, word, word + 2);
+  }
+  lua_settop(L, word);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+  lua_pushvalue(L, word);
+  if (lua_rawget(L, -2) == LUA_TFUNCTION)
+    put_capture(e, GR_CAPTURE_PRELOAD, word, word + 2);
+  lua_settop(L, word);
+}
+
+static void put_path(gr_encoder *e, const char *field, bool is_c) {
+  lua_State *L = e->L;
+  const char *usual = gr_module_default_path(is_c);
+  int top = lua_gettop(L);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  if (lua_getfield(L, -1, "package") == LUA_TTABLE &&
+      lua_getfield(L, -1, field) == LUA_TSTRING && usual &&
+      strcmp(usual, lua_tostring(L, -1)) != 0) {
+    lua_pushstring(L, field);
+    put_capture(e, GR_CAPTURE_PATH, lua_gettop(L), lua_gettop(L) - 1);
+  }
+  lua_settop(L, top);
+}
+
+static void touch_libraries(gr_encoder *e) {
+  lua_State *L = e->L;
+  int touched = e->slots + GR_SLOT_TOUCHED;
+  lua_Integer n = (lua_Integer)lua_rawlen(L, touched);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  for (int i = 0; gr_module_extensible[i]; i++)
+    if (lua_getfield(L, -1, gr_module_extensible[i]) == LUA_TTABLE)
+      lua_rawseti(L, touched, ++n);
+    else
+      lua_pop(L, 1);
+  lua_pop(L, 1);
+}
+
+void gr_capture_put_settings(gr_encoder *e) {
+  luaL_checkstack(e->L, LUA_MINSTACK + GR_SLOTS, NULL);
+  gr_modules_update(e->L);
+  gr_modules_push(e->L);
+  lua_replace(e->L, e->slots + GR_SLOT_MODULES);
+  put_path(e, "path", false);
+  put_path(e, "cpath", true);
+}
+
+void gr_capture_put(gr_encoder *e) {
+  lua_State *L = e->L;
+  lua_Integer names = 0, words = 0;
+  luaL_checkstack(L, LUA_MINSTACK + GR_SLOTS, NULL);
+  touch_libraries(e);
+  int top = lua_gettop(L);
+  while (names < e->name_count || words < e->word_count) {
+    if (names < e->name_count) {
+      lua_rawgeti(L, e->slots + GR_SLOT_NAMES, ++names);
+      put_global(e, top + 1);
+    } else {
+      lua_rawgeti(L, e->slots + GR_SLOT_WORDS, ++words);
+      put_module(e, top + 1);
+      lua_Integer modules =
+          (lua_Integer)lua_rawlen(L, e->slots + GR_SLOT_TOUCHED);
+      for (lua_Integer i = 1; i <= modules; i++)
+        put_member(e, top + 1, i);
+    }
+    lua_settop(L, top);
+  }
+}

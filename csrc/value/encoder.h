@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: MIT
+// What the files of the encoder share: encode.c writes values, path.c names
+// the one that cannot be sent, capture.c finds what a function needs besides.
+#ifndef GR_ENCODER_H
+#define GR_ENCODER_H
+
+#include "value/block.h"
+
+enum { GR_SEEN_MIN = 16 }; // slots; a power of two
+
+// An object that has been written, or the variable of a closure.
+typedef struct gr_seen {
+  const void *key;
+  size_t tag_at;    // where its tag is, or that of the function
+  uint32_t object;  // its number, or the function's
+  uint32_t upvalue; // of a variable: its index there; of an object: 0, or
+                    // GR_SEEN_OPEN while its __transfer is being written
+} gr_seen;
+
+enum { GR_SEEN_OPEN = 1 << 16 };
+
+typedef struct gr_encoder {
+  lua_State *L;
+  gr_values what;
+  gr_block *block; // header and items
+  size_t len, room;
+  gr_block_handle *handles;
+  uint32_t handle_count, handle_room;
+  uint32_t objects, shared, laters, laters_done, value_laters;
+  uint32_t settings, captures;
+  int transfers;     // how many __transfer are being written, one in another
+  bool is_capturing; // of a call: what its functions mention comes along
+  int slots;         // stack index of the first of GR_SLOT_...
+  lua_Integer name_count, word_count;
+  gr_seen first_seen[GR_SEEN_MIN];
+  gr_seen *table;
+  uint32_t seen_count, seen_room;
+} gr_encoder;
+
+// Tables of the encoder on the Lua stack, made when needed.
+enum {
+  GR_SLOT_LATER,       // tables put off
+  GR_SLOT_ANCHORS,     // what lives only here, so that no address is used twice
+  GR_SLOT_MODULES,     // gr_modules_push
+  GR_SLOT_NAMES,       // of globals, mentioned by functions: list and set
+  GR_SLOT_WORDS,       // all strings in functions: list and set
+  GR_SLOT_TOUCHED,     // modules whose additions may be mentioned: as above
+  GR_SLOT_ENVIRONMENT, // of a function: neither the globals nor copied
+  GR_SLOTS,
+};
+
+// Where in the values the walk is, innermost first.
+typedef struct gr_path {
+  const struct gr_path *outer;
+  enum {
+    GR_AT_ROOT,
+    GR_AT_KEY,
+    GR_AT_KEY_ITSELF,
+    GR_AT_METATABLE,
+    GR_AT_UPVALUE,
+    GR_AT_LATER,
+    GR_AT_GLOBAL,
+    GR_AT_ADDED,
+    GR_AT_PRELOAD,
+    GR_AT_TRANSFER,
+  } at;
+  int index; // of the root; of the key, name or function on the stack
+  int upvalue;
+  int depth;
+} gr_path;
+
+// --- encode.c ---
+
+unsigned char *gr_encoder_reserve(gr_encoder *e, size_t bytes);
+void gr_encoder_put_string(gr_encoder *e, int index);
+void gr_encoder_put_value(gr_encoder *e, int index, const gr_path *p);
+
+void gr_encoder_put_tag(gr_encoder *e, int tag);
+
+// Writes the content of the tables put off since the last time.
+void gr_encoder_put_laters(gr_encoder *e);
+
+// Keeps the value on top of the stack until the end. [-1, +0]
+void gr_encoder_anchor(gr_encoder *e);
+
+// Takes back what was written since `before`, a copy of the encoder.
+void gr_encoder_undo(gr_encoder *e, const gr_encoder *before);
+
+// --- path.c ---
+
+int gr_encoder_refuse(gr_encoder *e, const char *what, const gr_path *p);
+int gr_encoder_no_memory(gr_encoder *e);
+
+// --- capture.c ---
+
+// Notes what the dumped function mentions. `environments` tells of each
+// upvalue that is an environment in which globals are looked up.
+void gr_capture_scan(gr_encoder *e, const unsigned char *bytecode, size_t bytes,
+                     const bool *environments);
+
+// Writes what has to be there before the values: where modules are looked for.
+void gr_capture_put_settings(gr_encoder *e);
+
+// Writes what was mentioned and is not in every state. One that cannot be sent
+// is written as absent, with the reason.
+void gr_capture_put(gr_encoder *e);
+
+#endif
