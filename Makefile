@@ -5,7 +5,8 @@ WITH = LUA_PATH="$(CURDIR)/lua/?.lua;;" \
   LUA_CPATH="$(CURDIR)/build/$(1)/?.so;;"
 BUSTED = $(LUA) "$$(command -v busted)"
 
-.PHONY: all build demo test spec ctest rock bench lint matrix asan tsan soak clean
+.PHONY: all build demo test spec ctest rock bench lint matrix asan tsan soak \
+  aarch64 clean
 
 all: build
 
@@ -56,6 +57,11 @@ soak:
 	.ci/setup build test
 	$(MAKE) -s build
 	.ci/soak
+
+# The stack switch for aarch64, and what else runs there without Lua.
+aarch64:
+	.ci/setup build aarch64
+	.ci/aarch64
 
 clean:
 	rm -rf build build.luarocks

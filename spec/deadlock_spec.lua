@@ -72,6 +72,79 @@ describe("a deadlock", function()
     assert.matches(":4:", result.stderr, 1, true)
   end)
 
+  -- The script prints the lines that are to be in the dump.
+  local function check_objects(script)
+    local result = run(script)
+    assert.equal(1, result.code)
+    assert.not_equal("", result.stdout)
+    for line in result.stdout:gmatch("[^\n]+") do
+      assert.matches("\t" .. line .. "\n", result.stderr, 1, true)
+    end
+    return result.stderr
+  end
+
+  it("tells channels by what tostring gives", function()
+    local dump = check_objects([[
+      local full, empty = go.chan(2), go.chan()
+      full:send(1)
+      full:send(2)
+      print(("waiting to send on %s (capacity 2)"):format(full))
+      print(("waiting to receive from %s (capacity 0)"):format(empty))
+      go.spawn({ name = "sender" }, function() full:sender():send(3) end)
+      empty:recv()
+    ]])
+    assert.matches('"sender" %[chan send%]:\n\twaiting to send on ', dump)
+    assert.matches("^goroutine 1 %[chan receive%]:\n\twaiting to receive", dump)
+  end)
+
+  it("tells the channels of each case of a select", function()
+    local dump = check_objects([[
+      local a, b, c, d = go.chan(), go.chan(), go.chan(3), go.chan()
+      print(("waiting to receive from %s (capacity 0)"):format(a))
+      print(("waiting to send on %s (capacity 0)"):format(b))
+      print(("waiting to receive from %s (capacity 3)"):format(c))
+      print(("waiting to send on %s (capacity 0)"):format(d))
+      go(function() go.select(a, false, b:sending(1)) end)
+      go.select(false, c, d:sending(1), false)
+    ]])
+    assert.matches("%[select%]:\n\twaiting to receive[^\n]*3%)\n" ..
+      "\twaiting to send[^\n]*\n\t%[C%]", dump)
+  end)
+
+  it("tells no more than some cases of a select of many", function()
+    local dump = check_objects([[
+      local channels = {}
+      for i = 1, 100 do
+        channels[i] = go.chan()
+      end
+      print(("waiting to receive from %s (capacity 0)"):format(channels[20]))
+      print("...")
+      go.select(table.unpack(channels))
+    ]])
+    local _, lines = dump:gsub("waiting to receive", "")
+    assert.equal(20, lines)
+  end)
+
+  it("tells who is joined", function()
+    check_objects([[
+      local ch = go.chan()
+      local named = go.spawn({ name = "worker" }, function() ch:recv() end)
+      local other = go.spawn(function() named:join() end)
+      print(('waiting for goroutine %d "worker" to end'):format(named.id))
+      print(("waiting for goroutine %d to end"):format(other.id))
+      other:join()
+    ]])
+  end)
+
+  it("tells the whole of a long name", function()
+    local result = run([[
+      local name = ("n"):rep(1000)
+      go.spawn({ name = name }, function() go.chan():recv() end):join()
+    ]])
+    assert.matches(('"%s" [chan receive]:\n'):format(("n"):rep(1000)),
+      result.stderr, 1, true)
+  end)
+
   it("is an error that pcall catches, and main goes on", function()
     assert.equal("false\ttrue\nv\n", caught([[
       local ch = go.chan()

@@ -8,6 +8,7 @@
 
 #include "lib/lib.h"
 #include "sched/examine.h"
+#include "sync/select.h"
 
 // A text that grows; `failed` when out of memory.
 typedef struct report {
@@ -94,29 +95,85 @@ static void add_creator(report *r, const gr_task *task) {
   add(r, line);
 }
 
-static void add_goroutine(report *r, gr_goroutine *g, const char *reason) {
-  char title[400];
-  gr_task *task = g->owner;
-  bool named = task && task->name;
-  snprintf(title, sizeof title, "goroutine %llu%s%s%s [%s]:\n",
-           (unsigned long long)g->id, named ? " \"" : "",
-           named ? task->name : "", named ? "\"" : "", reason);
-  add(r, title);
+// As gr_push_title has it.
+static void add_title(report *r, const gr_task *task, uint64_t id) {
+  char number[40];
+  snprintf(number, sizeof number, "goroutine %llu", (unsigned long long)id);
+  add(r, number);
+  if (!task || !task->name)
+    return;
+  add(r, " \"");
+  add(r, task->name);
+  add(r, "\"");
+}
+
+// The channel as its tostring has it.
+static void add_channel(report *r, const char *what, const gr_channel *c) {
+  char line[120];
+  snprintf(line, sizeof line, "\twaiting to %s chan: %p (capacity %u)\n", what,
+           (const void *)c, (unsigned)c->capacity);
+  add(r, line);
+}
+
+static void add_cases(report *r, const gr_case *c) {
+  enum { CASES_MAX = 20 };
+  for (int shown = 0;; c++) {
+    if (c->channel && shown++ == CASES_MAX) {
+      add(r, "\t...\n");
+      return;
+    }
+    if (c->channel)
+      add_channel(r, c->is_send ? "send on" : "receive from", c->channel);
+    if (c->is_last)
+      return;
+  }
+}
+
+// What it waits for. That is there as long as its wait: the goroutine's stacks
+// hold it.
+static void add_object(report *r, const gr_goroutine *g) {
+  const gr_task *task = g->wait_object;
+  switch (g->wait_kind) {
+  case GR_WAIT_SEND:
+    add_channel(r, "send on", g->wait_object);
+    break;
+  case GR_WAIT_RECV:
+    add_channel(r, "receive from", g->wait_object);
+    break;
+  case GR_WAIT_SELECT:
+    add_cases(r, g->wait_object);
+    break;
+  case GR_WAIT_JOIN:
+    add(r, "\twaiting for ");
+    add_title(r, task, task->id);
+    add(r, " to end\n");
+    break;
+  default:
+    break;
+  }
+}
+
+static void add_goroutine(report *r, gr_goroutine *g) {
+  add_title(r, g->owner, g->id);
+  add(r, " [");
+  add(r, reason_of(g->wait_kind));
+  add(r, "]:\n");
+  add_object(r, g);
   add_stack(r, g);
-  add_creator(r, task);
+  add_creator(r, g->owner);
   add(r, "\n");
 }
 
 void gr_dump_all(void) {
   gr_goroutine *self = gr_self();
   report r = {0};
-  add_goroutine(&r, self, reason_of(self->wait_kind));
+  add_goroutine(&r, self);
   gr_lock_lock(&gr_the_sched.lock);
   gr_list *all = &gr_the_sched.goroutines;
   for (gr_link *at = all->head.next; at != &all->head; at = at->next) {
     gr_goroutine *g = GR_CONTAINER(at, gr_goroutine, all);
     if (g != self)
-      add_goroutine(&r, g, reason_of(g->wait_kind));
+      add_goroutine(&r, g);
   }
   gr_lock_unlock(&gr_the_sched.lock);
   gr_write_error(r.bytes ? r.bytes : "");

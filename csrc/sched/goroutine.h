@@ -72,7 +72,9 @@ struct gr_goroutine {
   // Written by the owner of the claim, before it makes the goroutine runnable.
   void *woken_by;
 
-  // Set while waiting, for dumps.
+  // The last wait, for dumps. The object, if any: the channel, the cases of a
+  // select, the task that is joined. Valid while the goroutine waits, and then
+  // until it has left the function that waited.
   gr_wait_kind wait_kind;
   const void *wait_object;
 

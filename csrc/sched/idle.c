@@ -2,9 +2,8 @@
 // Going idle and being woken. The danger is work that lies in a queue while
 // everybody sleeps. The two sides:
 //
-//   waker:  queue the work,              full barrier, look for idle processors
-//   idler:  announce itself as idle,     full barrier, look at every queue
-//   again
+//   waker:  queue the work,           full barrier, look for idle processors
+//   idler:  announce itself as idle,  full barrier, look at every queue again
 //
 // One of them sees the other. A waker does nothing while somebody searches: a
 // searcher that finds work and was the last one wakes another; one that finds
@@ -13,8 +12,6 @@
 // no idle processor because this one was on its way is not lost either.
 #include "sched/sched.h"
 
-#include <pthread.h>
-
 #include "sched/monitor.h"
 #include "sched/preempt.h"
 
@@ -22,41 +19,6 @@ enum {
   SEARCH_NS = 50000, // how long to look before going to sleep
   RIPE_NS = 15000,   // what stays in a next slot for so long may be stolen
 };
-
-// --- idle processors: under the scheduler's lock ---
-
-void gr_add_idle_locked(gr_processor *p) {
-  p->is_idle = true;
-  p->in_flight = false;
-  p->woken_to_search = false;
-  p->next_idle = gr_the_sched.idle_processors;
-  gr_the_sched.idle_processors = p;
-  atomic_fetch_add(&gr_the_sched.idle_count, 1);
-}
-
-static void remove_idle_locked(gr_processor *p) {
-  gr_processor **at = &gr_the_sched.idle_processors;
-  while (*at != p)
-    at = &(*at)->next_idle;
-  *at = p->next_idle;
-  p->is_idle = false;
-  p->in_flight = !p->worker;
-  atomic_fetch_sub(&gr_the_sched.idle_count, 1);
-}
-
-void gr_detach_locked(gr_worker *w, gr_processor *p) {
-  GR_ASSERT(p->worker == w);
-  p->worker = NULL;
-  p->in_flight = true;
-  atomic_store(&w->p, NULL);
-}
-
-void gr_attach_locked(gr_worker *w, gr_processor *p) {
-  GR_ASSERT(!p->worker && !p->is_idle && p->in_flight);
-  p->worker = w;
-  p->in_flight = false;
-  atomic_store(&w->p, p);
-}
 
 // --- waking ---
 
@@ -84,7 +46,7 @@ void gr_wake_processor(void) {
   gr_processor *p = s->idle_processors;
   bool sleeps = false;
   if (p) {
-    remove_idle_locked(p);
+    gr_remove_idle_locked(p);
     sleeps = p->worker != NULL;
     p->woken_to_search = sleeps;
   }
@@ -118,79 +80,6 @@ void gr_handoff(gr_processor *p, bool to_search) {
   gr_lock_lock(&s->lock);
   gr_add_idle_locked(p);
   gr_lock_unlock(&s->lock);
-}
-
-// Where a bound goroutine that has become runnable is to go.
-typedef struct route {
-  gr_processor *sleeping; // to be woken
-  gr_worker *given;       // has been given a processor
-  bool busy; // its worker runs another goroutine, which is to make way
-  bool queued, moved;
-} route;
-
-// The worker's thread is stuck in a C call, on the stack of another goroutine.
-// A main need not wait for that: its own stack is free, and any thread can go
-// on with it. The caller's becomes the one that it is bound to.
-static bool move_main_locked(gr_goroutine *g, gr_worker *to) {
-#ifdef GR_TSAN
-  return false; // it does not let a thread go on with another one's stack
-#endif
-  gr_worker *from = g->bound;
-  if (!g->is_main || g->bound_count > 0 || to->main || to->runs_bound_only)
-    return false;
-  from->main = NULL;
-  to->main = g;
-  g->bound = to;
-  return true;
-}
-
-static route route_locked(gr_goroutine *g, gr_worker *self) {
-  gr_sched *s = &gr_the_sched;
-  gr_worker *target = g->bound;
-  gr_processor *p = atomic_load(&target->p);
-  gr_processor *own = self ? atomic_load(&self->p) : NULL;
-  bool between = own && !atomic_load(&self->g); // runs no goroutine now
-  route r = {0};
-  if (p) {
-    atomic_store(&target->bound_ready, g);
-    if (p->is_idle) {
-      remove_idle_locked(p);
-      r.sleeping = p;
-    } else {
-      r.busy = true;
-    }
-  } else if (!between) {
-    gr_fifo_push(&s->woken, g); // whoever takes it comes here again
-    r.queued = true;
-  } else if (target->awaits_processor) {
-    atomic_store(&target->bound_ready, g);
-    target->awaits_processor = false;
-    gr_detach_locked(self, own);
-    gr_attach_locked(target, own);
-    r.given = target;
-  } else if (move_main_locked(g, self)) {
-    atomic_store(&self->bound_ready, g);
-    r.moved = true;
-  } else {
-    atomic_store(&target->bound_ready, g); // when it comes back
-  }
-  return r;
-}
-
-void gr_ready_bound(gr_goroutine *g) {
-  gr_lock_lock(&gr_the_sched.lock);
-  route r = route_locked(g, gr_worker_self());
-  gr_lock_unlock(&gr_the_sched.lock);
-  if (r.sleeping)
-    gr_loop_wake(&r.sleeping->loop);
-  if (r.given)
-    uv_sem_post(&r.given->handed);
-  if (r.busy)
-    gr_monitor_kick();
-  if (r.queued)
-    gr_wake_processor();
-  if (r.moved)
-    pthread_sigmask(SIG_SETMASK, &gr_the_sched.host_mask, NULL);
 }
 
 void gr_wait_for_processor(gr_worker *w) {
@@ -372,7 +261,7 @@ static bool announce(gr_worker *w, gr_processor *p, gr_goroutine **victim) {
 static void withdraw(gr_worker *w, gr_processor *p) {
   gr_lock_lock(&gr_the_sched.lock);
   if (p->is_idle)
-    remove_idle_locked(p);
+    gr_remove_idle_locked(p);
   else if (p->woken_to_search)
     w->searching = true; // counted by the waker
   p->woken_to_search = false;
@@ -414,63 +303,4 @@ gr_goroutine *gr_idle(gr_worker *w) {
   fire_expired(p);
   gr_monitor_busy();
   return NULL;
-}
-
-// --- how many ---
-
-void gr_take_first_processor(gr_worker *w) {
-  gr_processor *p = atomic_load(&gr_the_sched.processors[0]);
-  gr_lock_lock(&gr_the_sched.lock);
-  remove_idle_locked(p);
-  gr_attach_locked(w, p);
-  gr_lock_unlock(&gr_the_sched.lock);
-}
-
-bool gr_set_procs(uint32_t count) {
-  gr_sched *s = &gr_the_sched;
-  bool enough = true;
-  gr_lock_lock(&s->lock);
-  uint32_t made = atomic_load(&s->processors_made);
-  gr_lock_unlock(&s->lock);
-  for (; enough && made < count; made++) {
-    gr_processor *p = gr_processor_new(made, gr_now_ns());
-    enough = p != NULL;
-    if (!p)
-      break;
-    gr_lock_lock(&s->lock);
-    if (atomic_load(&s->processors_made) == made) {
-      atomic_store(&s->processors[made], p);
-      atomic_store(&s->processors_made, made + 1);
-      p = NULL;
-    }
-    gr_lock_unlock(&s->lock);
-    if (p)
-      gr_processor_free(p); // somebody else was quicker
-  }
-  if (!enough)
-    return false;
-  gr_lock_lock(&s->lock);
-  uint32_t before = atomic_load(&s->procs);
-  atomic_store(&s->procs, count);
-  // Idle ones above the new count stay in the list no longer; their workers
-  // find out when they are woken. New ones are idle at first.
-  for (uint32_t i = count; i < before; i++) {
-    gr_processor *p = atomic_load(&s->processors[i]);
-    if (p->is_idle) {
-      remove_idle_locked(p);
-      p->in_flight = false; // parked, if nobody sleeps with it
-      if (p->worker)
-        gr_loop_wake(&p->loop);
-    }
-  }
-  for (uint32_t i = before; i < count; i++) {
-    gr_processor *p = atomic_load(&s->processors[i]);
-    if (!p->worker && !p->is_idle && !p->in_flight)
-      gr_add_idle_locked(p);
-  }
-  gr_lock_unlock(&s->lock);
-  gr_monitor_busy();
-  if (before > 0) // else there is nobody to run anything yet
-    gr_wake_processor();
-  return true;
 }

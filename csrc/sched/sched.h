@@ -129,6 +129,15 @@ gr_goroutine *gr_sched_next(gr_worker *w);
 void gr_fifo_push(gr_fifo *q, gr_goroutine *g); // under the lock
 gr_goroutine *gr_fifo_pop(gr_fifo *q);          // under the lock
 
+static inline bool gr_fifo_has_any(gr_fifo *q) { // a hint
+  return atomic_load_explicit(&q->count, memory_order_relaxed) != 0;
+}
+
+// Pushes it to one of the scheduler's queues, or to the processor's own. Wakes
+// nobody. Not under the lock.
+void gr_push_shared(gr_fifo *q, gr_goroutine *g);
+void gr_push_local(gr_processor *p, gr_goroutine *g);
+
 // Wakes an idle processor if there is one and nobody searches for work yet.
 // After work was queued, outside locks.
 void gr_wake_processor(void);
@@ -150,6 +159,10 @@ void gr_attach_locked(gr_worker *w, gr_processor *p);
 // Puts a processor that is not held, or whose worker goes to sleep with it,
 // into the idle list. Under the lock.
 void gr_add_idle_locked(gr_processor *p);
+
+// Takes it from there, for its worker or one that it will be given to. Under
+// the lock.
+void gr_remove_idle_locked(gr_processor *p);
 
 // Gives a processor that is on its way to a worker that has none, made if need
 // be. Not under the lock.

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Threads: starting them, what signals they take, blocking calls, goroutines
-// bound to one.
+// Threads: starting them, what signals they take, blocking calls.
 #include "sched/worker.h"
 
 #include <signal.h>
@@ -165,29 +164,4 @@ void gr_block_end(void) {
   atomic_store(&w->blocking, false);
   gr_enter(); // gets a processor if it was taken away
   gr_leave();
-}
-
-// --- goroutines bound to a thread ---
-
-void gr_bind(void) {
-  gr_goroutine *g = gr_self();
-  gr_worker *w = gr_worker_self();
-  if (!g->bound) {
-    gr_leave_main_thread();
-    w = gr_worker_self();
-    g->bound = w;
-    w->runs_bound_only = true;
-  }
-  g->bound_count++;
-}
-
-bool gr_unbind(void) {
-  gr_goroutine *g = gr_self();
-  if (g->bound_count == 0)
-    return false;
-  if (--g->bound_count == 0 && !g->is_main) {
-    g->bound->runs_bound_only = false;
-    g->bound = NULL;
-  }
-  return true;
 }

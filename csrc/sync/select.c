@@ -112,8 +112,7 @@ static gr_status wait_all(select_state *s, uint64_t deadline_ns,
                           uint32_t *chosen) {
   gr_goroutine *g = gr_self();
   queue_all(s);
-  gr_park(GR_WAIT_SELECT, s->cases[s->locks[0]].channel, deadline_ns,
-          commit_unlock, s);
+  gr_park(GR_WAIT_SELECT, s->cases, deadline_ns, commit_unlock, s);
   gr_waiter *winner = g->woken_by;
   bool by_object = gr_wait_reason(g) == GR_CLAIM_OBJECT;
   gr_status status = gr_wait_status(g);
@@ -161,5 +160,7 @@ gr_status gr_select(gr_case *cases, uint32_t count, uint32_t *order,
     unlock_all(&s);
     return GR_TIMEOUT;
   }
+  for (uint32_t i = 0; i < count; i++)
+    cases[i].is_last = i + 1 == count;
   return wait_all(&s, deadline_ns, chosen);
 }

@@ -8,6 +8,7 @@
 typedef struct gr_case {
   gr_channel *channel; // NULL: never ready
   bool is_send;
+  bool is_last;       // set by gr_select, for dumps
   gr_message message; // to send, or received
   gr_waiter waiter;   // the select's own
 } gr_case;
