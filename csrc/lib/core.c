@@ -20,7 +20,7 @@ static void start(lua_State *L) {
   pin((void *)(uintptr_t)start);
   pin((void *)(uintptr_t)lua_newstate);
   gr_handle_init();
-  if (!gr_modules_init())
+  if (!gr_modules_init() || !gr_loading_init())
     luaL_error(L, "not enough memory");
   gr_message_add_type(&gr_channel_type);
   gr_message_add_type(&gr_ticker_type);

@@ -126,6 +126,10 @@ void gr_lib_config(lua_State *L);
 void gr_lib_coroutine(lua_State *L);
 void gr_lib_hook(lua_State *L);
 void gr_lib_standard(lua_State *L);
+void gr_lib_loading(lua_State *L);
+
+// Once a process, before the first of these. False when out of memory.
+bool gr_loading_init(void);
 
 // A new coroutine inherits no hook of ours (hook.c).
 void gr_hook_init_coroutine(lua_State *co);

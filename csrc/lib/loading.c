@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT
+// C modules are loaded one at a time: their luaopen functions may set up what
+// all states share, and few expect to run twice at once. The lock parks;
+// whoever has it may load further modules; it is held over dlopen and luaopen_
+// alone.
+//
+// They are never unloaded: a message that has one of their functions may
+// outlive the state that loaded them.
+//
+// The lock is a channel that has room for one message, its holder's.
+#include <dlfcn.h>
+
+#include "lib/lib.h"
+
+static gr_channel *lock;
+static _Atomic(gr_goroutine *) holder; // stored by the holder alone
+
+bool gr_loading_init(void) {
+  lock = gr_channel_new(1);
+  return lock != NULL;
+}
+
+static void acquire(lua_State *L) {
+  gr_status status;
+  do {
+    gr_message m = {.kind = GR_MESSAGE_TRUE};
+    gr_enter();
+    status = gr_channel_send(lock, &m, GR_NEVER);
+    gr_leave();
+  } while (status != GR_OK && gr_wait_again(L, status));
+  atomic_store(&holder, gr_self());
+}
+
+static void release(void) {
+  gr_message m;
+  atomic_store(&holder, NULL);
+  gr_enter();
+  gr_channel_recv(lock, &m, GR_POLL);
+  gr_leave();
+}
+
+// Calls the function, the upvalue, under the lock.
+static int call_locked(lua_State *L) {
+  bool has_it = atomic_load(&holder) == gr_self();
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_insert(L, 1);
+  if (!has_it)
+    acquire(L);
+  int failed = lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0);
+  if (!has_it)
+    release();
+  return failed ? lua_error(L) : lua_gettop(L);
+}
+
+// A searcher for C modules: what it finds is called under the lock, too.
+static int search(lua_State *L) {
+  int count = call_locked(L);
+  if (count > 0 && lua_isfunction(L, 1)) {
+    if (count > 1 && lua_isstring(L, 2)) // messages may have its functions
+      dlopen(lua_tostring(L, 2), RTLD_NOW | RTLD_NODELETE | RTLD_NOLOAD);
+    lua_pushvalue(L, 1);
+    lua_pushcclosure(L, call_locked, 1);
+    lua_replace(L, 1);
+  }
+  return count;
+}
+
+void gr_lib_loading(lua_State *L) {
+  enum { C_SEARCHER = 3, C_ROOT_SEARCHER = 4 };
+  int top = lua_gettop(L);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  bool found = lua_getfield(L, -1, "package") == LUA_TTABLE &&
+               lua_getfield(L, -1, "searchers") == LUA_TTABLE;
+  for (int i = C_SEARCHER; found && i <= C_ROOT_SEARCHER; i++) {
+    lua_rawgeti(L, top + 3, i);
+    if (lua_iscfunction(L, -1)) {
+      lua_pushcclosure(L, search, 1);
+      lua_rawseti(L, top + 3, i);
+    }
+    lua_settop(L, top + 3);
+  }
+  lua_settop(L, top);
+}
