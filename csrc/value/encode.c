@@ -306,8 +306,8 @@ static void put_handle(encoder *e, gr_handle *handle) {
   handle->type->retain(handle->object);
   e->handles[e->handle_count] =
       (gr_block_handle){handle->type, handle->object, handle->view, false};
-  put_tagged(e, GR_TAG_HANDLE, &e->handle_count, sizeof e->handle_count);
-  e->handle_count++;
+  uint32_t number = e->handle_count++; // first: its reference is in the list
+  put_tagged(e, GR_TAG_HANDLE, &number, sizeof number);
 }
 
 static void put_userdata(encoder *e, int index, const path *p) {
