@@ -485,6 +485,8 @@ static void put_c_function(encoder *e, int index, const path *p) {
   }
   if (put_again(e, lua_topointer(L, index), GR_TAG_CLOSURE))
     return;
+  if (p->depth > DEPTH_LIMIT)
+    refuse(e, "functions nested so deeply", p);
   luaL_checkstack(L, 8, "cannot send a value nested so deeply");
   put(e, &function, sizeof function);
   put(e, &count, 1);
