@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "value/encoder.h"
-#include "value/module.h"
 
 // --- reading a dumped function (Lua 5.4, ldump.c) ---
 

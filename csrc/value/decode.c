@@ -7,11 +7,17 @@
 #include "value/block.h"
 #include "value/module.h"
 
+enum {
+  VALUES_MAX = 1000000, // as many as a Lua stack has room for
+  DEPTH_LIMIT = 200,    // somewhat more than the encoder writes
+};
+
 typedef struct decoder {
   lua_State *L;
   const gr_block *block;
   const unsigned char *at, *end;
   uint32_t objects; // begun so far
+  int depth;        // of the value that is read: of C frames
   int kept;         // stack index of the table of shared objects, by number
 } decoder;
 
@@ -298,8 +304,9 @@ static void push_scalar(decoder *d, unsigned tag) {
 static void push_value(decoder *d) {
   unsigned byte = get_byte(d), tag = byte & GR_TAG_MASK;
   bool shared = (byte & GR_TAG_SHARED) != 0;
-  if ((shared || tag == GR_TAG_LATER) && !d->kept)
+  if (((shared || tag == GR_TAG_LATER) && !d->kept) || d->depth >= DEPTH_LIMIT)
     luaL_error(d->L, "damaged message");
+  d->depth++;
   uint64_t len;
   switch (tag) {
   case GR_TAG_SHORT:
@@ -343,6 +350,7 @@ static void push_value(decoder *d) {
   default:
     push_scalar(d, tag);
   }
+  d->depth--;
 }
 
 static void fill_later(decoder *d) {
@@ -471,6 +479,9 @@ static int decode(lua_State *L, const gr_block *block, bool installs) {
                .at = block->items,
                .end = block->items + block->bytes};
   int base = lua_gettop(L);
+  need(&d, block->value_count); // a value takes a byte at least
+  if (block->value_count > VALUES_MAX)
+    luaL_error(L, "damaged message");
   luaL_checkstack(L, (int)block->value_count + LUA_MINSTACK, NULL);
   if (block->shared_count) {
     lua_newtable(L);

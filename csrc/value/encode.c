@@ -8,7 +8,6 @@
 #include <stdio.h>
 
 #include "value/encoder.h"
-#include "value/module.h"
 
 enum {
   ROOM_MIN = 512,
@@ -45,6 +44,15 @@ static void put(gr_encoder *e, const void *data, size_t bytes) {
 
 static void put_u32(gr_encoder *e, uint32_t n) {
   put(e, &n, sizeof n);
+}
+
+// Before the first object that may have a name.
+static void find_modules(gr_encoder *e) {
+  lua_State *L = e->L;
+  e->filter = gr_modules_filter(L);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
+  e->globals = lua_topointer(L, -1);
+  lua_pop(L, 1);
 }
 
 static void put_tagged(gr_encoder *e, int tag, const void *data, size_t bytes) {
@@ -212,6 +220,8 @@ static void put_preload(gr_encoder *e, int depth) {
 static bool put_by_name(gr_encoder *e, int index, bool may_add, int depth) {
   lua_State *L = e->L;
   int modules = e->slots + GR_SLOT_MODULES;
+  if (!gr_modules_may_have(e->filter, lua_topointer(L, index)))
+    return false;
   if (lua_isnil(L, modules)) {
     gr_modules_push(L);
     lua_replace(L, modules);
@@ -302,8 +312,8 @@ static void put_handle(gr_encoder *e, gr_handle *handle) {
   handle->type->retain(handle->object);
   e->handles[e->handle_count] =
       (gr_block_handle){handle->type, handle->object, handle->view, false};
-  put_tagged(e, GR_TAG_HANDLE, &e->handle_count, sizeof e->handle_count);
-  e->handle_count++;
+  uint32_t number = e->handle_count++; // first: its reference is in the list
+  put_tagged(e, GR_TAG_HANDLE, &number, sizeof number);
 }
 
 static void put_userdata(gr_encoder *e, int index, const gr_path *p) {
@@ -312,6 +322,8 @@ static void put_userdata(gr_encoder *e, int index, const gr_path *p) {
     put_handle(e, handle);
     return;
   }
+  if (!e->filter)
+    find_modules(e);
   if (put_otherwise(e, index, false, p))
     return;
   char what[100];
@@ -371,10 +383,7 @@ static void put_off(gr_encoder *e, int index) {
 
 static void put_table(gr_encoder *e, int index, const gr_path *p) {
   lua_State *L = e->L;
-  lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
-  bool is_globals = lua_rawequal(L, -1, index);
-  lua_pop(L, 1);
-  if (is_globals) {
+  if (lua_topointer(L, index) == e->globals) {
     gr_encoder_put_tag(e, GR_TAG_GLOBALS);
     return;
   }
@@ -517,6 +526,8 @@ static void put_c_function(gr_encoder *e, int index, const gr_path *p) {
     return;
   }
   put_again(e, lua_topointer(L, index), GR_TAG_CLOSURE);
+  if (p->depth > DEPTH_LIMIT)
+    gr_encoder_refuse(e, "functions nested so deeply", p);
   luaL_checkstack(L, 8, "cannot send a value nested so deeply");
   put(e, &function, sizeof function);
   put(e, &count, 1);
@@ -554,9 +565,13 @@ void gr_encoder_put_value(gr_encoder *e, int index, const gr_path *p) {
     gr_encoder_put_string(e, index);
     break;
   case LUA_TTABLE:
+    if (!e->filter)
+      find_modules(e);
     put_table(e, index, p);
     break;
   case LUA_TFUNCTION:
+    if (!e->filter)
+      find_modules(e);
     if (lua_iscfunction(L, index))
       put_c_function(e, index, p);
     else
@@ -590,18 +605,21 @@ void gr_encoder_put_laters(gr_encoder *e) {
   }
 }
 
+static void need_slots(gr_encoder *e) {
+  for (int i = 0; i < GR_SLOTS; i++)
+    if (i != GR_SLOT_MODULES && i != GR_SLOT_ENVIRONMENT)
+      need_slot(e, i);
+}
+
 // Below lua_pcall: the encoder and the values.
 static int encode_protected(lua_State *L) {
   gr_encoder *e = lua_touserdata(L, 1);
   int count = lua_gettop(L) - 1;
   luaL_checkstack(L, LUA_MINSTACK + GR_SLOTS, NULL);
   e->slots = lua_gettop(L) + 1;
-  for (int i = 0; i < GR_SLOTS; i++)
-    if (e->is_capturing && i != GR_SLOT_MODULES)
-      lua_newtable(L);
-    else
-      lua_pushnil(L);
+  lua_settop(L, e->slots + GR_SLOTS - 1);
   if (e->is_capturing) {
+    need_slots(e);
     gr_capture_put_settings(e);
     e->settings = e->captures;
     e->captures = 0;

@@ -5,6 +5,7 @@
 #define GR_ENCODER_H
 
 #include "value/block.h"
+#include "value/module.h"
 
 enum { GR_SEEN_MIN = 16 }; // slots; a power of two
 
@@ -28,7 +29,9 @@ typedef struct gr_encoder {
   uint32_t handle_count, handle_room;
   uint32_t objects, shared, laters, laters_done, value_laters;
   uint32_t settings, captures;
-  int transfers;     // how many __transfer are being written, one in another
+  int transfers; // how many __transfer are being written, one in another
+  const gr_modules_seen *filter; // NULL before the first object
+  const void *globals;           // the table
   bool is_capturing; // of a call: what its functions mention comes along
   int slots;         // stack index of the first of GR_SLOT_...
   lua_Integer name_count, word_count;

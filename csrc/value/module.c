@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-// From objects to names; weak in its objects.
-static const char index_key;
+// From objects to names, weak in its objects; and its filter.
+static const char index_key, filter_key;
 
 // --- what every new state has ---
 
@@ -168,6 +168,11 @@ static void set_name(lua_State *L, int index) {
   lua_pushvalue(L, -1);
   if (lua_rawget(L, index) == LUA_TNIL) {
     lua_pop(L, 1);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &filter_key);
+    gr_modules_seen *seen = lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    unsigned bit = gr_modules_bit(lua_topointer(L, -1));
+    seen->words[bit / 64] |= (uint64_t)1 << bit % 64;
     lua_insert(L, -2);
     lua_rawset(L, index);
   } else {
@@ -279,6 +284,9 @@ void gr_modules_push(lua_State *L) {
     return;
   luaL_checkstack(L, LUA_MINSTACK, NULL);
   lua_pop(L, 1);
+  memset(lua_newuserdatauv(L, sizeof(gr_modules_seen), 0), 0,
+         sizeof(gr_modules_seen));
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &filter_key);
   lua_newtable(L);
   lua_createtable(L, 0, 1);
   lua_pushliteral(L, "k");
@@ -289,6 +297,18 @@ void gr_modules_push(lua_State *L) {
   add_new(L, index);
   lua_pushvalue(L, index);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &index_key);
+}
+
+const gr_modules_seen *gr_modules_filter(lua_State *L) {
+  const gr_modules_seen *seen = NULL;
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &filter_key) == LUA_TUSERDATA)
+    seen = lua_touserdata(L, -1);
+  lua_pop(L, 1);
+  if (seen)
+    return seen;
+  gr_modules_push(L);
+  lua_pop(L, 1);
+  return gr_modules_filter(L);
 }
 
 void gr_modules_update(lua_State *L) {

@@ -18,6 +18,25 @@ bool gr_modules_init(void);
 void gr_modules_push(lua_State *L);
 #define GR_MODULE_BY_HAND '\1'
 
+// A quick answer for most objects: a set of bits, of the hashes of those that
+// have names. It lives as long as the state.
+typedef struct gr_modules_seen {
+  uint64_t words[64];
+} gr_modules_seen;
+
+static inline unsigned gr_modules_bit(const void *object) {
+  return (unsigned)((uint64_t)(uintptr_t)object * 0x9E3779B97F4A7C15u >> 52);
+}
+
+static inline bool gr_modules_may_have(const gr_modules_seen *seen,
+                                       const void *object) {
+  unsigned bit = gr_modules_bit(object);
+  return seen->words[bit / 64] >> bit % 64 & 1;
+}
+
+// [-0, +0, v]
+const gr_modules_seen *gr_modules_filter(lua_State *L);
+
 // Takes in the modules loaded since, if there is such a table. What the program
 // adds to a module afterwards is not known by name. [-0, +0, v]
 void gr_modules_update(lua_State *L);
