@@ -1,7 +1,8 @@
 -- Measures this module beside Go on 1 and on 2 processors and prints one table
--- of medians. Every case is a program of its own in both languages. They run
--- in alternation (ours, Go, ours, Go, ...), each round through all cases, so
--- that a machine that is slow for a while is slow for both.
+-- of medians, and another one of what messages cost, beside lua-cjson as well.
+-- Every case is a program of its own in both languages. They run in alternation
+-- (ours, Go, ours, Go, ...), each round through all cases, so that a machine
+-- that is slow for a while is slow for both.
 --
 --   lua5.4 bench/run.lua [--runs N] [--only CASE,...] [--quick]
 
@@ -19,6 +20,7 @@ local CASES = {
   { name = "parallel_speedup", procs = { 2 } },
   { name = "preempt_cost", procs = { 1 } },
   { name = "sleeper", procs = { 2 } },
+  { name = "transfer", procs = { 1 }, section = "transfer" },
 }
 
 local BUILD_DIR = here .. "../build/bench"
@@ -85,7 +87,7 @@ local function build_go()
   return os.execute(build:format(BUILD_DIR, BUILD_DIR, here))
 end
 
--- What to run, as templates of commands.
+-- What to run, as templates of commands; `section` is for its cases only.
 local function sides()
   if not package.searchpath("goroutines", package.path) then
     fail("no module 'goroutines' in LUA_PATH (see bench/README.md)")
@@ -95,24 +97,40 @@ local function sides()
     command = "GOROUTINES_PROCS=$procs timeout $limit "
       .. interpreter() .. " " .. here .. "cases/$case.lua $scale",
   }
+  local cjson = {
+    key = "cjson", section = "transfer",
+    command = "GOROUTINES_PROCS=$procs timeout $limit "
+      .. interpreter() .. " " .. here .. "cases/transfer_cjson.lua $scale",
+  }
   local go = {
     key = "go",
     command = "GOMAXPROCS=$procs timeout $limit "
       .. BUILD_DIR .. "/bench-go $case $scale",
   }
-  if build_go() then return { ours, go } end
-  say("Go's programs cannot be built: ours alone are measured")
-  return { ours }
+  local programs = { ours }
+  if pcall(require, "cjson") then
+    table.insert(programs, cjson)
+  else
+    say("no module 'cjson': transfer is measured without it")
+  end
+  if build_go() then
+    table.insert(programs, go)
+  else
+    say("Go's programs cannot be built: nothing is measured beside them")
+  end
+  return programs
 end
 
--- The figures by name, and in the order in which they are first seen.
-local figures = {}
+-- The figures by name, and in the order in which they are first seen: of the
+-- section `transfer`, and all others.
+local sections = { main = {}, transfer = {} }
 
-local function figure_of(name, unit)
+local function figure_of(case, name, unit)
+  local figures = sections[case.section or "main"]
   local figure = figures[name]
   if not figure then
     figure = { name = name, unit = unit }
-    for procs = 1, 2 do figure[procs] = { ours = {}, go = {} } end
+    for procs = 1, 2 do figure[procs] = { ours = {}, cjson = {}, go = {} } end
     figures[name] = figure
     table.insert(figures, figure)
   end
@@ -129,7 +147,7 @@ local function measure(side, case, procs, scale)
   for line in pipe:lines() do
     local name, value, unit = line:match("^(%S+) (%S+) (%S+)$")
     if not name then fail("%s printed: %s", command, line) end
-    table.insert(figure_of(name, unit)[procs][side.key], tonumber(value))
+    table.insert(figure_of(case, name, unit)[procs][side.key], tonumber(value))
   end
   if pipe:close() then return true end
   say("failed: %s", command)
@@ -142,7 +160,9 @@ local function round(programs, options)
   for _, case in ipairs(options.cases) do
     for _, procs in ipairs(case.procs) do
       for _, side in ipairs(programs) do
-        ok = measure(side, case, procs, options.scale) and ok
+        if not side.section or side.section == case.section then
+          ok = measure(side, case, procs, options.scale) and ok
+        end
       end
     end
   end
@@ -156,5 +176,12 @@ for run = 1, options.runs do
   say("run %d of %d", run, options.runs)
   ok = round(programs, options) and ok
 end
-print(layout.markdown(figures))
+local tables = {}
+if #sections.main > 0 then
+  table.insert(tables, layout.markdown(sections.main))
+end
+if #sections.transfer > 0 then
+  table.insert(tables, layout.transfer(sections.transfer))
+end
+print(table.concat(tables, "\n\n"))
 os.exit(ok)

@@ -1,4 +1,4 @@
--- The lay-out of the benchmark's table, in aligned Markdown.
+-- The lay-out of the benchmark's tables, in aligned Markdown.
 
 local layout = {}
 
@@ -26,9 +26,9 @@ local function cell(values)
   return #values > 0 and number(median(values)) or "·"
 end
 
-local function ratio(ours, gos)
-  if #ours == 0 or #gos == 0 then return "·" end
-  local quotient = median(ours) / median(gos)
+local function ratio(ours, theirs)
+  if #ours == 0 or #theirs == 0 then return "·" end
+  local quotient = median(ours) / median(theirs)
   return (quotient < 0.0995 and "%.3f" or "%.2f"):format(quotient)
 end
 
@@ -40,6 +40,15 @@ local function row_of(figure)
     table.insert(row, ratio(measured.ours, measured.go))
   end
   return row
+end
+
+local function transfer_row_of(figure)
+  local measured = figure[1]
+  return {
+    figure.name, figure.unit, cell(measured.ours),
+    cell(measured.cjson), ratio(measured.ours, measured.cjson),
+    cell(measured.go), ratio(measured.ours, measured.go),
+  }
 end
 
 local function widths_of(rows)
@@ -70,19 +79,30 @@ local function rule_of(widths)
   return "| " .. table.concat(cells, " | ") .. " |"
 end
 
+local function markdown(head, figures, row)
+  local rows = { head }
+  for _, figure in ipairs(figures) do table.insert(rows, row(figure)) end
+  local widths = widths_of(rows)
+  local lines = {}
+  for i, cells in ipairs(rows) do lines[i] = line_of(cells, widths) end
+  table.insert(lines, 2, rule_of(widths))
+  return table.concat(lines, "\n")
+end
+
 -- Returns the table of a list of figures: { name =, unit =, [procs] = values }
 -- for 1 and 2 processors, where values are { ours = list, go = list }.
 function layout.markdown(figures)
-  local rows = { {
+  return markdown({
     "figure", "unit", "ours, 1", "Go, 1", "ours/Go", "ours, 2", "Go, 2",
     "ours/Go",
-  } }
-  for _, figure in ipairs(figures) do table.insert(rows, row_of(figure)) end
-  local widths = widths_of(rows)
-  local lines = {}
-  for i, row in ipairs(rows) do lines[i] = line_of(row, widths) end
-  table.insert(lines, 2, rule_of(widths))
-  return table.concat(lines, "\n")
+  }, figures, row_of)
+end
+
+-- The same for the figures of transfer: 1 processor, and values of cjson too.
+function layout.transfer(figures)
+  return markdown({
+    "figure", "unit", "ours", "cjson", "ours/cjson", "Go", "ours/Go",
+  }, figures, transfer_row_of)
 end
 
 return layout

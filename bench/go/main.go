@@ -24,6 +24,7 @@ var cases = map[string]func(){
 	"parallel_speedup": parallelSpeedup,
 	"preempt_cost":     preemptCost,
 	"sleeper":          sleeper,
+	"transfer":         transfer,
 }
 
 func times(n int) int {
