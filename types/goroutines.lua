@@ -57,17 +57,29 @@
 --- | boolean, integer, float, string, light userdata | equal |
 --- | table | a deep copy; cycles and shared references inside one message are kept, and so is the metatable |
 --- | Lua function | with copies of its upvalues; an upvalue that two functions of one message share is shared; `_ENV` is the receiver's globals |
---- | C function | the same function |
---- | a standard library, or this module | the receiver's own |
+--- | C function | the same function, with copies of its upvalues |
+--- | a loaded module, or a function, table or userdata found in one | the receiver's own, by name; it is required there if need be |
+--- | a table that the program has put into `package.loaded` | the receiver's own module of that name, else a copy |
 --- | `_G` as a value | the receiver's `_G` |
 --- | handle | the same object, by reference |
+--- | table or userdata with `__transfer` in its metatable | `__transfer(self)` returns a function and arguments that rebuild it in the receiver |
 --- | coroutine, other userdata | an error that names the path: `cannot send a coroutine (at value.users[3].co)` |
 ---
+--- A function that starts a goroutine (`go`, `go.spawn`, `go.timer`, and `init` of
+--- `go.configure`) also brings copies of the globals that it mentions by name, or
+--- that a function it reaches mentions. One that cannot be sent is absent, and
+--- reading it there raises the reason. What the program has added to libraries,
+--- and `package.path` and `package.cpath`, come along in the same way. Messages and
+--- results bring none of these.
+---
 --- A transfer that fails sends nothing, and leaves both sides as they were. What
---- cannot be rebuilt in the receiver raises there.
+--- cannot be rebuilt in the receiver, such as a module that does not load there,
+--- raises there.
+---
+--- [values.md](values.md) has examples, the pitfalls and the costs.
 
 --- A value that can be sent: anything but nil, coroutines, and userdata that is
---- not of this module.
+--- neither of this module, nor found in a module, nor has a `__transfer`.
 ---@alias goroutines.value boolean|number|string|table|function|userdata|lightuserdata
 
 -- Goroutines -----------------------------------------------------------------
@@ -78,13 +90,14 @@
 --- error that it does not catch goes where `on_error` of `go.configure` says.
 ---
 --- Parameters:
---- - `f` (`function`): what the goroutine runs; copied, with what it captured
+--- - `f` (`function`): what the goroutine runs; copied, with its upvalues and the
+---   globals it mentions ([values.md](values.md))
 --- - `...` (`any`): its arguments; copied, as one message with `f`
 ---
 --- Waits: never.
 ---
---- Raises: `cannot send ... (at ...)` when `f` or an argument cannot be sent.
---- Then no goroutine is started.
+--- Raises: `cannot send ... (at ...)` when `f`, one of its upvalues or an argument
+--- cannot be sent. Then no goroutine is started.
 ---
 --- Go: `go f(...)`
 ---
@@ -103,8 +116,8 @@ local go = {}
 ---
 --- Waits: never.
 ---
---- Raises: `cannot send ... (at ...)` when `f` or an argument cannot be sent.
---- Then no goroutine is started.
+--- Raises: `cannot send ... (at ...)` when `f`, one of its upvalues or an argument
+--- cannot be sent. Then no goroutine is started.
 ---
 --- Go: `go f(...)`; Go has no tasks. They are the threads of POSIX, which are
 --- joined.
@@ -115,7 +128,7 @@ local go = {}
 --- assert(ok and sum == 3)
 --- ```
 ---@param opts goroutines.spawn_options may be left out
----@param f function what the goroutine runs; copied, with what it captured
+---@param f function what the goroutine runs; copied, with its upvalues and the globals it mentions ([values.md](values.md))
 ---@param ... any its arguments; copied, as one message with `f`
 ---@return goroutines.task task
 ---@overload fun(f: function, ...: any): goroutines.task
@@ -345,14 +358,17 @@ function go.chan(capacity) end
 ---@overload fun(): any, "closed"?
 local ch = {}
 
---- Sends a copy of `v`: into the buffer, or to a goroutine that receives.
+--- Sends a copy of `v`: into the buffer, or to a goroutine that receives. It is
+--- copied now, also if this waits. A function brings its upvalues, but no globals
+--- ([values.md](values.md)).
 ---
 --- Waits: until there is room or a receiver, or for `timeout`.
 ---
 --- Raises:
 --- - `send on closed channel`, also if it is closed while this waits
 --- - `calling 'send' on a channel that only receives`
---- - `cannot send ... (at ...)` when `v` cannot be sent
+--- - `cannot send ... (at ...)` when `v` cannot be sent; the error of its
+---   `__transfer`, unchanged
 ---
 --- Go: `ch <- v`
 ---@param v goroutines.value what to send; not nil
@@ -428,8 +444,8 @@ function ch:sender() end
 ---@return goroutines.chan view
 function ch:receiver() end
 
---- A case that sends, for `go.select`. It may be used again; `v` is copied each
---- time a select runs.
+--- A case that sends, for `go.select`. It may be used again; `v` is copied, and its
+--- `__transfer` called, each time a select runs, also when another case is done.
 ---
 --- Waits: never.
 ---
@@ -602,7 +618,8 @@ function ticker:reset(s) end
 ---
 --- Waits: never.
 ---
---- Raises: `cannot send ... (at ...)` when `f` or an argument cannot be sent.
+--- Raises: `cannot send ... (at ...)` when `f`, one of its upvalues or an argument
+--- cannot be sent.
 ---
 --- Go: `time.AfterFunc`
 ---
@@ -614,7 +631,7 @@ function ticker:reset(s) end
 --- assert(not timer:stop())
 --- ```
 ---@param s number seconds from now; `math.huge` for not until a reset
----@param f function what to run; copied now, with what it captured
+---@param f function what to run; copied now, with its upvalues and the globals it mentions ([values.md](values.md))
 ---@param ... any its arguments; copied now, as one message with `f`
 ---@return goroutines.timer timer
 function go.timer(s, f, ...) end
@@ -685,9 +702,10 @@ function go.configure(settings) end
 ---@field preempt? "signal"|"count"|"off"
 --- The number of the signal for that, one that can be caught; `SIGURG` at first.
 ---@field preempt_signal? integer
---- Run in each new state before its function, without arguments; copied, with what it
---- captured. False, the default: nothing; the settings now have no such key then. The
---- goroutine fails if it raises.
+--- Run in each new state before its function, without arguments; copied now, with its
+--- upvalues and the globals it mentions ([values.md](values.md)). The globals it sets
+--- are there for the function. False, the default: nothing; the settings now have no
+--- such key then. The goroutine fails if it raises.
 ---@field init? function|false
 
 --- What a channel gets that is set as `on_error`.
