@@ -11,6 +11,7 @@
 #include <dlfcn.h>
 
 #include "lib/lib.h"
+#include "value/module.h"
 
 static gr_channel *lock;
 static _Atomic(gr_goroutine *) holder; // stored by the holder alone
@@ -66,18 +67,23 @@ static int search(lua_State *L) {
 }
 
 void gr_lib_loading(lua_State *L) {
-  enum { C_SEARCHER = 3, C_ROOT_SEARCHER = 4 };
   int top = lua_gettop(L);
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-  bool found = lua_getfield(L, -1, "package") == LUA_TTABLE &&
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, GR_SEARCHERS_KEY);
+  bool found = lua_getfield(L, top + 1, "package") == LUA_TTABLE &&
                lua_getfield(L, -1, "searchers") == LUA_TTABLE;
-  for (int i = C_SEARCHER; found && i <= C_ROOT_SEARCHER; i++) {
-    lua_rawgeti(L, top + 3, i);
-    if (lua_iscfunction(L, -1)) {
+  int count = found ? (int)lua_rawlen(L, -1) : 0, searchers = lua_gettop(L);
+  for (int i = 1; i <= count; i++) {
+    lua_rawgeti(L, searchers, i);
+    int stock = gr_module_searcher(L, -1);
+    if (stock == GR_SEARCHER_C || stock == GR_SEARCHER_C_ROOT) {
       lua_pushcclosure(L, search, 1);
-      lua_rawseti(L, top + 3, i);
+      lua_pushvalue(L, -1);
+      lua_rawseti(L, searchers, i);
     }
-    lua_settop(L, top + 3);
+    if (stock)
+      lua_rawseti(L, top + 2, stock);
+    lua_settop(L, searchers);
   }
   lua_settop(L, top);
 }

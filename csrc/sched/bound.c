@@ -36,6 +36,7 @@ bool gr_unbind(void) {
 typedef struct route {
   gr_processor *sleeping; // to be woken
   gr_worker *given;       // has been given a processor
+  gr_worker *running;     // the same, and the caller can run that other one
   bool busy; // its worker runs another goroutine, which is to make way
   bool queued, moved;
 } route;
@@ -70,6 +71,7 @@ static route route_locked(gr_goroutine *g, gr_worker *self) {
       r.sleeping = p;
     } else {
       r.busy = true;
+      r.running = between ? target : NULL;
     }
   } else if (!between) {
     gr_fifo_push(&s->woken, g); // whoever takes it comes here again
@@ -97,6 +99,8 @@ void gr_ready_bound(gr_goroutine *g) {
     gr_loop_wake(&r.sleeping->loop);
   if (r.given)
     uv_sem_post(&r.given->handed);
+  if (r.running)
+    gr_monitor_make_way(r.running);
   if (r.busy)
     gr_monitor_kick();
   if (r.queued)

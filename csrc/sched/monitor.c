@@ -156,16 +156,33 @@ static void signal_locked(gr_worker *w, uint64_t now_ns) {
   gr_preempt_locked(w, atomic_load(&w->slice));
 }
 
+// True if the worker has begun a slice since it was looked at.
+static bool note_slice_locked(gr_worker *w, uint64_t now_ns) {
+  uint32_t slice = atomic_load(&w->slice);
+  if (slice == w->seen_slice)
+    return false;
+  w->seen_slice = slice;
+  w->seen_since_ns = now_ns;
+  w->signals = 0;
+  watch_cpu(w, now_ns);
+  return true;
+}
+
+void gr_monitor_make_way(gr_worker *w) {
+  uint64_t now_ns = gr_now_ns();
+  gr_lock_lock(&gr_the_sched.lock);
+  bool waits = !w->is_gone && atomic_load(&w->bound_ready) &&
+               atomic_load(&w->g) && atomic_load(&w->p);
+  if (waits)
+    note_slice_locked(w, now_ns);
+  if (waits && computes(w, now_ns))
+    signal_locked(w, now_ns);
+  gr_lock_unlock(&gr_the_sched.lock);
+}
+
 // Ends what the worker runs if that is due. True if its processor was taken.
 static bool look_after_locked(round *r, gr_processor *p, gr_worker *w) {
-  uint32_t slice = atomic_load(&w->slice);
-  bool is_new = slice != w->seen_slice;
-  if (is_new) {
-    w->seen_slice = slice;
-    w->seen_since_ns = r->now_ns;
-    w->signals = 0;
-    watch_cpu(w, r->now_ns);
-  }
+  bool is_new = note_slice_locked(w, r->now_ns);
   if (!others_wait_locked(p, w))
     return false;
   if (atomic_load(&w->blocking))

@@ -17,6 +17,11 @@ extern _Atomic(uint64_t) gr_monitor_wake_at;
 // code.
 int gr_monitor_start(void);
 
+// The caller, who has nothing to do, has readied a goroutine that is bound to
+// the worker: what runs there makes way at once, and the caller can have it.
+// The monitor itself may have to wait for a CPU.
+void gr_monitor_make_way(gr_worker *w);
+
 // Has the monitor look now. Any thread; signal-safe.
 void gr_monitor_kick(void);
 

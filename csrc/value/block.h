@@ -35,9 +35,9 @@
 // Tables nested deeper than GR_DEPTH_MAX are written as LATER, so that neither
 // side needs more C stack or Lua stack for deep structures.
 //
-// In a call, captures come before the values (PATH) and after them: what its
-// functions mention. Each is a byte that says what, a string item, an item, and
-// the number (4 bytes) and the content of the LATER tables in that.
+// In a call, captures come before the values (PATH, SEARCHERS) and after: what
+// its functions mention. Each is a byte that says what, a string item, an item,
+// and the number (4 bytes) and the content of the LATER tables in that.
 //
 //   GLOBAL   name and value
 //   ABSENT   name of a global, and why it could not come along
@@ -45,6 +45,7 @@
 //   LOADED   name of a module; an ADDED item
 //   PRELOAD  name of a module, and its loader
 //   PATH     "path" or "cpath" of package, and its value
+//   SEARCHERS  a list: package.searchers, with numbers for the stock ones
 #ifndef GR_BLOCK_H
 #define GR_BLOCK_H
 
@@ -90,6 +91,7 @@ enum {
   GR_CAPTURE_LOADED,
   GR_CAPTURE_PRELOAD,
   GR_CAPTURE_PATH,
+  GR_CAPTURE_SEARCHERS,
 };
 
 typedef struct gr_block_handle {

@@ -307,20 +307,25 @@ static bool is_named(gr_encoder *e, int index) {
   return is;
 }
 
+// Of the program's own modules, settings are not additions.
+static bool is_addition(lua_State *L, int index, const char *module) {
+  return lua_isfunction(L, index) || lua_istable(L, index) ||
+         gr_module_is_standard("_G", module);
+}
+
 // What the program has added to the i-th module under the word on top.
 static void put_member(gr_encoder *e, int word, lua_Integer i) {
   lua_State *L = e->L;
   lua_rawgeti(L, e->slots + GR_SLOT_TOUCHED, i);
   lua_pushvalue(L, word);
-  int type = lua_rawget(L, -2);
-  if (type == LUA_TFUNCTION || type == LUA_TTABLE) {
+  if (lua_rawget(L, -2) != LUA_TNIL) {
     int value = lua_gettop(L);
     lua_pushvalue(L, -2);
     lua_rawget(L, e->slots + GR_SLOT_MODULES);
     const char *module = lua_tostring(L, -1), *key = lua_tostring(L, word);
     bool is_stock = gr_module_is_standard(module, key)
-                        ? lua_iscfunction(L, value)
-                        : is_named(e, value);
+                        ? !lua_isfunction(L, value) || lua_iscfunction(L, value)
+                        : is_named(e, value) || !is_addition(L, value, module);
     if (!is_stock) {
       lua_pushvalue(L, word);
       lua_pushlstring(L, "", 1);
@@ -364,6 +369,48 @@ static void put_path(gr_encoder *e, const char *field, bool is_c) {
   lua_settop(L, top);
 }
 
+// Which of the searchers in the list at the index the function on top is.
+static int find_searcher(lua_State *L, int list) {
+  for (int i = 1; i <= GR_SEARCHERS; i++) {
+    lua_rawgeti(L, list, i);
+    bool is = lua_rawequal(L, -1, -2);
+    lua_pop(L, 1);
+    if (is)
+      return i;
+  }
+  return 0;
+}
+
+// package.searchers, if the program has changed it, with numbers for those
+// that every state has.
+static void put_searchers(gr_encoder *e) {
+  lua_State *L = e->L;
+  int top = lua_gettop(L), kept = 0;
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, GR_SEARCHERS_KEY);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  if (lua_getfield(L, -1, "package") == LUA_TTABLE &&
+      lua_getfield(L, -1, "searchers") == LUA_TTABLE) {
+    int searchers = lua_gettop(L), count = (int)lua_rawlen(L, searchers);
+    lua_createtable(L, count, 0);
+    for (int i = 1; i <= count; i++) {
+      lua_rawgeti(L, searchers, i);
+      int stock = find_searcher(L, top + 1);
+      kept += stock == i;
+      if (stock)
+        lua_pushinteger(L, stock);
+      lua_rawseti(L, searchers + 1, i);
+      lua_settop(L, searchers + 1);
+    }
+    if (kept != count || count != GR_SEARCHERS) {
+      lua_pushvalue(L, -1);
+      gr_encoder_anchor(e);
+      lua_pushliteral(L, "searchers");
+      put_capture(e, GR_CAPTURE_SEARCHERS, searchers + 2, searchers + 1);
+    }
+  }
+  lua_settop(L, top);
+}
+
 static void touch_libraries(gr_encoder *e) {
   lua_State *L = e->L;
   int touched = e->slots + GR_SLOT_TOUCHED;
@@ -384,6 +431,7 @@ void gr_capture_put_settings(gr_encoder *e) {
   lua_replace(e->L, e->slots + GR_SLOT_MODULES);
   put_path(e, "path", false);
   put_path(e, "cpath", true);
+  put_searchers(e);
 }
 
 void gr_capture_put(gr_encoder *e) {

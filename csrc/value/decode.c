@@ -16,9 +16,10 @@ typedef struct decoder {
   lua_State *L;
   const gr_block *block;
   const unsigned char *at, *end;
-  uint32_t objects; // begun so far
-  int depth;        // of the value that is read: of C frames
-  int kept;         // stack index of the table of shared objects, by number
+  uint32_t objects;   // begun so far
+  uint32_t transfers; // called
+  int depth;          // of the value that is read: of C frames
+  int kept;           // stack index of the table of shared objects, by number
 } decoder;
 
 static void need(decoder *d, size_t bytes) {
@@ -254,7 +255,8 @@ static void push_transfer(decoder *d, bool shared) {
   luaL_checkstack(L, count + LUA_MINSTACK, "message nested too deeply");
   for (int i = 0; i < count; i++)
     push_value(d);
-  if (count == 0 || !lua_isfunction(L, -count))
+  if (count == 0 || !lua_isfunction(L, -count) ||
+      d->transfers++ >= d->block->transfer_count)
     luaL_error(L, "damaged message");
   lua_call(L, count - 1, 1);
   if (lua_isnil(L, -1))
@@ -427,6 +429,25 @@ static void set_member(lua_State *L, int name) {
   }
 }
 
+// In place: the list that `require` knows is a table in its upvalue.
+static void set_searchers(lua_State *L, int list) {
+  int top = lua_gettop(L);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, GR_SEARCHERS_KEY);
+  if (!lua_istable(L, list) ||
+      lua_getfield(L, top + 1, "package") != LUA_TTABLE ||
+      lua_getfield(L, -1, "searchers") != LUA_TTABLE)
+    return;
+  lua_Integer count = (lua_Integer)lua_rawlen(L, list),
+              before = (lua_Integer)lua_rawlen(L, -1);
+  for (lua_Integer i = 1; i <= count || i <= before; i++) {
+    if (lua_rawgeti(L, list, i) == LUA_TNUMBER)
+      lua_rawgeti(L, top + 2, lua_tointeger(L, -1));
+    lua_rawseti(L, top + 4, i);
+    lua_settop(L, top + 4);
+  }
+}
+
 static void install(lua_State *L, unsigned kind, int name) {
   switch (kind) {
   case GR_CAPTURE_GLOBAL:
@@ -446,6 +467,9 @@ static void install(lua_State *L, unsigned kind, int name) {
   case GR_CAPTURE_PRELOAD:
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
     set_if_nil(L, name, name + 1);
+    break;
+  case GR_CAPTURE_SEARCHERS:
+    set_searchers(L, name + 1);
     break;
   case GR_CAPTURE_PATH:
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);

@@ -274,6 +274,7 @@ static bool put_transfer(gr_encoder *e, int index, const gr_path *p) {
     gr_encoder_refuse(e, "what has a __transfer that returns no function", p);
   luaL_checkstack(L, LUA_MINSTACK, "cannot send a value nested so deeply");
   *gr_encoder_reserve(e, 1) = (unsigned char)count;
+  e->transferred++;
   e->transfers++;
   for (int i = 0; i < count; i++) {
     gr_path part = {p, GR_AT_TRANSFER, 0, 0, p->depth + 1};
@@ -649,6 +650,7 @@ static gr_block *finish(gr_encoder *e, int count) {
   gr_refs_init(&block->refs);
   block->value_count = (uint32_t)count;
   block->later_count = e->value_laters;
+  block->transfer_count = e->transferred;
   block->setting_count = e->settings;
   block->capture_count = e->captures;
   block->shared_count = e->shared;

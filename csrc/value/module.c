@@ -17,6 +17,7 @@ static struct {
   char *names; // "library.name" each, ended by a zero byte; then an empty one
   lua_CFunction functions[200];
   int function_count;
+  lua_CFunction searchers[GR_SEARCHERS];
 } stock;
 
 const char *const gr_module_extensible[] = {
@@ -55,6 +56,12 @@ static int find_out(lua_State *L) {
     }
     lua_settop(L, 5);
   }
+  lua_getfield(L, 1, "searchers");
+  for (int i = 0; i < GR_SEARCHERS; i++) {
+    lua_rawgeti(L, 6, i + 1);
+    stock.searchers[i] = lua_tocfunction(L, -1);
+  }
+  lua_settop(L, 5);
   luaL_buffinit(L, &b);
   for (int i = 1; i <= n; i++) {
     lua_rawgeti(L, 5, i);
@@ -103,6 +110,14 @@ bool gr_module_is_standard(const char *library, const char *name) {
 
 const char *gr_module_default_path(bool is_c) {
   return is_c ? stock.cpath : stock.path;
+}
+
+int gr_module_searcher(lua_State *L, int index) {
+  lua_CFunction function = lua_tocfunction(L, index);
+  for (int i = 0; function && i < GR_SEARCHERS; i++)
+    if (stock.searchers[i] == function)
+      return i + 1;
+  return 0;
 }
 
 // A C function that is the same in every state.

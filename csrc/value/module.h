@@ -51,6 +51,13 @@ bool gr_module_is_standard(const char *library, const char *name);
 // The standard libraries to which programs add functions; ended by NULL.
 extern const char *const gr_module_extensible[];
 
+// Which of the stock searchers the function is, from 1 on; 0 for none.
+int gr_module_searcher(lua_State *L, int index);
+enum { GR_SEARCHERS = 4, GR_SEARCHER_C = 3, GR_SEARCHER_C_ROOT = 4 };
+
+// In the registry of each state: its stock searchers, or what stands for them.
+#define GR_SEARCHERS_KEY "goroutines.searchers"
+
 // package.path (or cpath) as it is in a new state.
 const char *gr_module_default_path(bool is_c);
 
