@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A C module as others write them, for the specs: it blocks its thread without
 // telling anybody, computes in C, resumes coroutines, calls back while it holds
-// a lock that belongs to its thread, and has a type of its own that can be sent.
+// a lock that belongs to its thread, and has types of its own.
 #include <lauxlib.h>
 #include <lua.h>
 #include <pthread.h>
