@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A C module as others write them, for the specs: it blocks its thread without
-// telling anybody, computes in C, resumes coroutines, and calls back while it
-// holds a lock that belongs to its thread.
+// telling anybody, computes in C, resumes coroutines, calls back while it holds
+// a lock that belongs to its thread, and has types of its own.
 #include <lauxlib.h>
 #include <lua.h>
 #include <pthread.h>
@@ -101,6 +101,45 @@ static int fixture_thread(lua_State *L) {
   return 1;
 }
 
+// A userdata that holds an integer. It can be sent; a sealed one cannot.
+
+static int fixture_box(lua_State *L) {
+  lua_Integer value = luaL_checkinteger(L, 1);
+  lua_Integer *box = lua_newuserdatauv(L, sizeof *box, 0);
+  *box = value;
+  luaL_setmetatable(L, "fixture.box");
+  return 1;
+}
+
+static int fixture_sealed(lua_State *L) {
+  lua_newuserdatauv(L, 1, 0);
+  luaL_newmetatable(L, "fixture.sealed");
+  lua_setmetatable(L, -2);
+  return 1;
+}
+
+static int box_get(lua_State *L) {
+  lua_pushinteger(L, *(lua_Integer *)luaL_checkudata(L, 1, "fixture.box"));
+  return 1;
+}
+
+static int box_transfer(lua_State *L) {
+  lua_Integer *box = luaL_checkudata(L, 1, "fixture.box");
+  lua_pushcfunction(L, fixture_box);
+  lua_pushinteger(L, *box);
+  return 2;
+}
+
+static void make_box_type(lua_State *L) {
+  static const luaL_Reg methods[] = {
+      {"get", box_get}, {"__transfer", box_transfer}, {NULL, NULL}};
+  luaL_newmetatable(L, "fixture.box");
+  luaL_setfuncs(L, methods, 0);
+  lua_pushvalue(L, -1);
+  lua_setfield(L, -2, "__index");
+  lua_pop(L, 1);
+}
+
 static const luaL_Reg functions[] = {
     {"nanosleep", fixture_nanosleep},
     {"select", fixture_select},
@@ -110,12 +149,15 @@ static const luaL_Reg functions[] = {
     {"locked", fixture_locked},
     {"thread", fixture_thread},
     {"deep", fixture_deep},
+    {"box", fixture_box},
+    {"sealed", fixture_sealed},
     {NULL, NULL},
 };
 
 int luaopen_fixture(lua_State *L);
 
 int luaopen_fixture(lua_State *L) {
+  make_box_type(L);
   luaL_newlib(L, functions);
   return 1;
 }
