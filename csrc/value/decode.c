@@ -13,6 +13,7 @@ typedef struct decoder {
   const unsigned char *at, *end;
   uint32_t objects; // begun so far
   int kept;         // stack index of the table of shared objects, by number
+  bool installs;    // what came along
 } decoder;
 
 static void need(decoder *d, size_t bytes) {
@@ -38,6 +39,7 @@ static uint32_t get_u32(decoder *d) {
 }
 
 static void push_value(decoder *d);
+static void install_early(decoder *d);
 
 static void push_string(decoder *d, size_t len) {
   need(d, len);
@@ -239,6 +241,7 @@ static void set_preload(decoder *d) {
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
   set_if_nil(L, top + 1, top + 2);
   lua_settop(L, top);
+  install_early(d);
 }
 
 static void push_transfer(decoder *d, bool shared) {
@@ -248,6 +251,7 @@ static void push_transfer(decoder *d, bool shared) {
   luaL_checkstack(L, count + LUA_MINSTACK, "message nested too deeply");
   for (int i = 0; i < count; i++)
     push_value(d);
+  install_early(d);
   if (count == 0 || !lua_isfunction(L, -count))
     luaL_error(L, "damaged message");
   lua_call(L, count - 1, 1);
@@ -452,7 +456,7 @@ static void install(lua_State *L, unsigned kind, int name) {
   }
 }
 
-static void install_next(decoder *d, bool installs) {
+static void install_next(decoder *d) {
   int top = lua_gettop(d->L);
   unsigned kind = get_byte(d);
   luaL_checkstack(d->L, LUA_MINSTACK, NULL);
@@ -460,16 +464,22 @@ static void install_next(decoder *d, bool installs) {
   push_value(d);
   for (uint32_t later = get_u32(d); later > 0; later--)
     fill_later(d);
-  if (installs)
+  if (d->installs)
     install(d->L, kind, top + 1);
   lua_settop(d->L, top);
+}
+
+static void install_early(decoder *d) {
+  for (uint32_t count = get_u32(d); count > 0; count--)
+    install_next(d);
 }
 
 static int decode(lua_State *L, const gr_block *block, bool installs) {
   decoder d = {.L = L,
                .block = block,
                .at = block->items,
-               .end = block->items + block->bytes};
+               .end = block->items + block->bytes,
+               .installs = installs};
   int base = lua_gettop(L);
   luaL_checkstack(L, (int)block->value_count + LUA_MINSTACK, NULL);
   if (block->shared_count) {
@@ -477,13 +487,13 @@ static int decode(lua_State *L, const gr_block *block, bool installs) {
     d.kept = base + 1;
   }
   for (uint32_t i = 0; i < block->setting_count; i++)
-    install_next(&d, installs);
+    install_next(&d);
   for (uint32_t i = 0; i < block->value_count; i++)
     push_value(&d);
   for (uint32_t i = 0; i < block->later_count; i++)
     fill_later(&d);
   for (uint32_t i = 0; installs && i < block->capture_count; i++)
-    install_next(&d, true);
+    install_next(&d);
   if (d.kept)
     lua_remove(L, d.kept);
   return (int)block->value_count;
