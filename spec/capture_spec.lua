@@ -355,6 +355,90 @@ describe("captured globals", function()
   end)
 end)
 
+describe("a function that rebuilds a value", function()
+  local CLASS = [[
+    Point = {}
+    Point.__index = Point
+    function Point.new(x) return setmetatable({ x = x }, Point) end
+    function Point.__transfer(self) return Point.new, self.x end
+  ]]
+
+  it("finds the globals that it mentions", function()
+    assert.equal("true\t3\t4\n", output(CLASS .. [[
+      local captured = Point.new(3)
+      print(run(function(p)
+        return getmetatable(p) == Point and getmetatable(captured) == Point,
+          captured.x, p.x
+      end, Point.new(4)))
+    ]]))
+  end)
+
+  it("finds globals that need others which are rebuilt", function()
+    assert.equal("1\tfirst\n", output(CLASS .. [[
+      base = { origin = Point.new(1), text = "first" }
+      local meta = {}
+      function meta.__transfer()
+        return function() return { base.origin.x, base.text } end
+      end
+      print(table.unpack(run(function(v) return v end, setmetatable({}, meta))))
+    ]]))
+  end)
+
+  it("finds globals that are deep, from deep in an argument", function()
+    assert.equal("true\t1000\t500\n", output(CLASS .. [[
+      local function chain(n, last)
+        for _ = 1, n do last = { next = last } end
+        return last
+      end
+      local function length(t)
+        local n = 0
+        while rawget(t, "next") do t, n = t.next, n + 1 end
+        return n, t
+      end
+      Point.deep = chain(1000, {})
+      local v = chain(300, { p = Point.new(1), next = chain(199, {}) })
+      print(run(function(t)
+        local n = length(t)
+        for _ = 1, 300 do t = t.next end
+        return getmetatable(t.p) == Point, (length(Point.deep)), n
+      end, v))
+    ]]))
+  end)
+
+  it("cannot use a global that holds the value, and is told so", function()
+    local message = output(CLASS .. [[
+      local p = Point.new(1)
+      Point.all = { p }
+      print(failure(function(v) return v end, p))
+    ]])
+    assert.matches("refers to itself in its __transfer (at global 'Point'",
+      message, 1, true)
+  end)
+
+  it("may leave for later a global that holds the value", function()
+    assert.equal("1\ttrue\n", output([[
+      local meta = { __transfer = function(self)
+        return function(x) return { x = x, all = function() return all end } end,
+          self.x
+      end }
+      local v = setmetatable({ x = 1 }, meta)
+      all = { v }
+      print(run(function(copy) return copy.x, all[1] == copy end, v))
+    ]]))
+  end)
+
+  it("may mention a global that cannot be sent", function()
+    local message = output([[
+      co = coroutine.create(print)
+      local v = setmetatable({}, { __transfer = function()
+        return function() return co end
+      end })
+      print(failure(function(x) return x end, v))
+    ]])
+    assert.matches("cannot send a coroutine (at global 'co')", message, 1, true)
+  end)
+end)
+
 describe("a global that cannot be sent", function()
   it("stays away, and does not keep the others", function()
     assert.equal("other\n", output([[

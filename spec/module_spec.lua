@@ -387,6 +387,18 @@ describe("where modules are looked for", function()
     ]]))
   end)
 
+  it("includes the globals and modules that a loader mentions", function()
+    assert.equal("word and other\n", output([[
+      word = "word"
+      package.preload.other = function() return { word = "other" } end
+      package.preload.m = function()
+        return { word = word .. " and " .. require("other").word }
+      end
+      local m = require("m")
+      print(run(function() return m.word end))
+    ]]))
+  end)
+
   it("includes the loader of a class in an argument", function()
     assert.equal("true\n", output([[
       package.preload.class = function() return { __name = "class" } end

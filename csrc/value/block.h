@@ -14,9 +14,10 @@
 //   ADDED                   a string item, and a table item: the module of that
 //                           name, or if the receiver has none, this
 //   PRELOAD                 a string item, and a function item: the loader of
-//                           the module of that name; then the item itself
-//   TRANSFER                count in 1 byte; a function and arguments, items:
-//                           the result of calling it
+//                           the module of that name; captures; then the item
+//                           itself
+//   TRANSFER                count in 1 byte; a function and arguments, items;
+//                           captures: the result of calling it
 //   CLOSURE                 C function: pointer, count in 1 byte, upvalues
 //   TABLE                   array size, hash size (4 bytes each), flags byte;
 //                           [metatable item]; array items; key and value items
@@ -37,7 +38,9 @@
 //
 // In a call, captures come before the values (PATH, SEARCHERS) and after: what
 // its functions mention. Each is a byte that says what, a string item, an item,
-// and the number (4 bytes) and the content of the LATER tables in that.
+// and the number (4 bytes) and the content of the LATER tables in that. What is
+// called while the values are decoded is preceded by the captures that are
+// known by then, with their number (4 bytes).
 //
 //   GLOBAL   name and value
 //   ABSENT   name of a global, and why it could not come along

@@ -217,7 +217,8 @@ static int put_protected(lua_State *L) {
   gr_encoder *e = c->e;
   gr_path p = {NULL, c->kind == GR_CAPTURE_GLOBAL ? GR_AT_GLOBAL : GR_AT_ADDED,
                2, 0, 1};
-  uint32_t laters = e->laters;
+  uint32_t laters = e->laters, done = e->laters_done;
+  e->laters_done = laters; // those before are not of this one
   luaL_checkstack(L, LUA_MINSTACK, NULL);
   *gr_encoder_reserve(e, 1) = (unsigned char)c->kind;
   gr_encoder_put_string(e, 2);
@@ -225,8 +226,10 @@ static int put_protected(lua_State *L) {
   size_t count_at = e->len;
   gr_encoder_reserve(e, sizeof laters);
   gr_encoder_put_laters(e);
-  laters = e->laters - laters;
-  memcpy(&e->block->items[count_at], &laters, sizeof laters);
+  uint32_t count = e->laters - laters;
+  memcpy(&e->block->items[count_at], &count, sizeof count);
+  e->laters = laters;
+  e->laters_done = done;
   e->captures++;
   return 0;
 }
@@ -257,6 +260,10 @@ static void put_capture(gr_encoder *e, int kind, int name, int value) {
   if (failed == LUA_ERRMEM)
     lua_error(L);
   gr_encoder_undo(e, &before);
+  if (kind == GR_CAPTURE_GLOBAL && e->early) { // it may need what is open now
+    lua_pushvalue(L, name);
+    lua_rawseti(L, e->slots + GR_SLOT_NAMES, -++e->retries);
+  }
   if (kind == GR_CAPTURE_GLOBAL) {
     luaL_tolstring(L, -1, NULL);
     if (call_put(e, GR_CAPTURE_ABSENT, name, lua_gettop(L)))
@@ -429,29 +436,81 @@ void gr_capture_put_settings(gr_encoder *e) {
   gr_modules_update(e->L);
   gr_modules_push(e->L);
   lua_replace(e->L, e->slots + GR_SLOT_MODULES);
+  touch_libraries(e);
   put_path(e, "path", false);
   put_path(e, "cpath", true);
   put_searchers(e);
 }
 
-void gr_capture_put(gr_encoder *e) {
+static bool is_pending(gr_encoder *e) {
+  return e->names_done < e->name_count || e->words_done < e->word_count ||
+         e->member_words < e->word_count ||
+         e->member_modules <
+             (lua_Integer)lua_rawlen(e->L, e->slots + GR_SLOT_TOUCHED);
+}
+
+// Each word in each module, but for the pairs that were before.
+static void put_members(gr_encoder *e, int word) {
   lua_State *L = e->L;
-  lua_Integer names = 0, words = 0;
+  lua_Integer words_before = e->member_words;
+  lua_Integer modules_before = e->member_modules;
+  lua_Integer words = e->word_count;
+  lua_Integer modules = (lua_Integer)lua_rawlen(L, e->slots + GR_SLOT_TOUCHED);
+  e->member_words = words;
+  e->member_modules = modules;
+  for (lua_Integer w = 1; w <= words; w++) {
+    lua_rawgeti(L, e->slots + GR_SLOT_WORDS, w);
+    for (lua_Integer i = w <= words_before ? modules_before + 1 : 1;
+         i <= modules; i++)
+      put_member(e, word, i);
+    lua_settop(L, word - 1);
+  }
+}
+
+static void put_pending(gr_encoder *e) {
+  lua_State *L = e->L;
   luaL_checkstack(L, LUA_MINSTACK + GR_SLOTS, NULL);
-  touch_libraries(e);
   int top = lua_gettop(L);
-  while (names < e->name_count || words < e->word_count) {
-    if (names < e->name_count) {
-      lua_rawgeti(L, e->slots + GR_SLOT_NAMES, ++names);
+  while (is_pending(e)) {
+    if (e->names_done < e->name_count) {
+      lua_rawgeti(L, e->slots + GR_SLOT_NAMES, ++e->names_done);
       put_global(e, top + 1);
-    } else {
-      lua_rawgeti(L, e->slots + GR_SLOT_WORDS, ++words);
+    } else if (e->words_done < e->word_count) {
+      lua_rawgeti(L, e->slots + GR_SLOT_WORDS, ++e->words_done);
       put_module(e, top + 1);
-      lua_Integer modules =
-          (lua_Integer)lua_rawlen(L, e->slots + GR_SLOT_TOUCHED);
-      for (lua_Integer i = 1; i <= modules; i++)
-        put_member(e, top + 1, i);
+    } else {
+      put_members(e, top + 1);
     }
     lua_settop(L, top);
+  }
+}
+
+void gr_capture_put_early(gr_encoder *e) {
+  uint32_t captures = e->captures, count;
+  int transfers = e->transfers;
+  size_t count_at = e->len;
+  memset(gr_encoder_reserve(e, sizeof count), 0, sizeof count);
+  if (!e->is_capturing)
+    return;
+  e->captures = 0;
+  e->transfers = 0; // each of them is whole when it is installed
+  e->early++;
+  put_pending(e);
+  e->early--;
+  e->transfers = transfers;
+  count = e->captures;
+  e->captures = captures;
+  memcpy(&e->block->items[count_at], &count, sizeof count);
+}
+
+void gr_capture_put(gr_encoder *e) {
+  lua_State *L = e->L;
+  int top = lua_gettop(L);
+  put_pending(e);
+  for (lua_Integer i = 1; i <= e->retries; i++) {
+    lua_rawgeti(L, e->slots + GR_SLOT_NAMES, -i);
+    put_global(e, top + 1);
+    lua_settop(L, top);
+    put_pending(e);
   }
 }

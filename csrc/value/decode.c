@@ -20,6 +20,7 @@ typedef struct decoder {
   uint32_t transfers; // called
   int depth;          // of the value that is read: of C frames
   int kept;           // stack index of the table of shared objects, by number
+  bool installs;      // what came along
 } decoder;
 
 static void need(decoder *d, size_t bytes) {
@@ -45,6 +46,7 @@ static uint32_t get_u32(decoder *d) {
 }
 
 static void push_value(decoder *d);
+static void install_early(decoder *d);
 
 static void push_string(decoder *d, size_t len) {
   need(d, len);
@@ -246,6 +248,7 @@ static void set_preload(decoder *d) {
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
   set_if_nil(L, top + 1, top + 2);
   lua_settop(L, top);
+  install_early(d);
 }
 
 static void push_transfer(decoder *d, bool shared) {
@@ -255,6 +258,7 @@ static void push_transfer(decoder *d, bool shared) {
   luaL_checkstack(L, count + LUA_MINSTACK, "message nested too deeply");
   for (int i = 0; i < count; i++)
     push_value(d);
+  install_early(d);
   if (count == 0 || !lua_isfunction(L, -count) ||
       d->transfers++ >= d->block->transfer_count)
     luaL_error(L, "damaged message");
@@ -484,7 +488,7 @@ static void install(lua_State *L, unsigned kind, int name) {
   }
 }
 
-static void install_next(decoder *d, bool installs) {
+static void install_next(decoder *d) {
   int top = lua_gettop(d->L);
   unsigned kind = get_byte(d);
   luaL_checkstack(d->L, LUA_MINSTACK, NULL);
@@ -492,16 +496,22 @@ static void install_next(decoder *d, bool installs) {
   push_value(d);
   for (uint32_t later = get_u32(d); later > 0; later--)
     fill_later(d);
-  if (installs)
+  if (d->installs)
     install(d->L, kind, top + 1);
   lua_settop(d->L, top);
+}
+
+static void install_early(decoder *d) {
+  for (uint32_t count = get_u32(d); count > 0; count--)
+    install_next(d);
 }
 
 static int decode(lua_State *L, const gr_block *block, bool installs) {
   decoder d = {.L = L,
                .block = block,
                .at = block->items,
-               .end = block->items + block->bytes};
+               .end = block->items + block->bytes,
+               .installs = installs};
   int base = lua_gettop(L);
   need(&d, block->value_count); // a value takes a byte at least
   if (block->value_count > VALUES_MAX)
@@ -512,13 +522,13 @@ static int decode(lua_State *L, const gr_block *block, bool installs) {
     d.kept = base + 1;
   }
   for (uint32_t i = 0; i < block->setting_count; i++)
-    install_next(&d, installs);
+    install_next(&d);
   for (uint32_t i = 0; i < block->value_count; i++)
     push_value(&d);
   for (uint32_t i = 0; i < block->later_count; i++)
     fill_later(&d);
   for (uint32_t i = 0; installs && i < block->capture_count; i++)
-    install_next(&d, true);
+    install_next(&d);
   if (d.kept)
     lua_remove(L, d.kept);
   return (int)block->value_count;

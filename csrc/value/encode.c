@@ -145,9 +145,15 @@ void gr_encoder_undo(gr_encoder *e, const gr_encoder *before) {
   }
   e->len = before->len;
   e->objects = before->objects;
-  e->laters = e->laters_done = before->laters;
+  e->laters = before->laters;
+  e->laters_done = before->laters_done;
   e->captures = before->captures;
   e->transfers = before->transfers;
+  e->names_done = before->names_done;
+  e->words_done = before->words_done;
+  e->member_words = before->member_words;
+  e->member_modules = before->member_modules;
+  e->early = before->early;
 }
 
 // If the object was written before, refers to it; else gives it a number and
@@ -211,6 +217,7 @@ static void put_preload(gr_encoder *e, int depth) {
     gr_encoder_put_tag(e, GR_TAG_PRELOAD);
     gr_encoder_put_string(e, top + 1);
     gr_encoder_put_value(e, top + 3, &p);
+    gr_capture_put_early(e);
   }
   lua_settop(L, top);
 }
@@ -282,6 +289,7 @@ static bool put_transfer(gr_encoder *e, int index, const gr_path *p) {
     gr_encoder_anchor(e);
     gr_encoder_put_value(e, first + i, &part);
   }
+  gr_capture_put_early(e);
   e->transfers--;
   find_seen(e, key)->upvalue = 0;
   lua_settop(L, first - 2);

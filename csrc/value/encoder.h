@@ -35,6 +35,9 @@ typedef struct gr_encoder {
   bool is_capturing; // of a call: what its functions mention comes along
   int slots;         // stack index of the first of GR_SLOT_...
   lua_Integer name_count, word_count;
+  lua_Integer names_done, words_done, member_words, member_modules;
+  lua_Integer retries; // names at negative places: to be tried at the end
+  int early;           // how many gr_capture_put_early are under way
   gr_seen first_seen[GR_SEEN_MIN];
   gr_seen *table;
   uint32_t seen_count, seen_room;
@@ -107,5 +110,9 @@ void gr_capture_put_settings(gr_encoder *e);
 // Writes what was mentioned and is not in every state. One that cannot be sent
 // is written as absent, with the reason.
 void gr_capture_put(gr_encoder *e);
+
+// Writes, with their number, those that were mentioned until now, in the midst
+// of the values: for a function that is called while these are decoded.
+void gr_capture_put_early(gr_encoder *e);
 
 #endif
