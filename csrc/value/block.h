@@ -108,12 +108,13 @@ struct gr_block {
   gr_refs refs;
   // Constant once made.
   uint32_t value_count;
-  uint32_t later_count;    // of the values
-  uint32_t setting_count;  // captures before the values
-  uint32_t capture_count;  // after them
-  uint32_t transfer_count; // TRANSFER items: no more of them are called
-  uint32_t shared_count;   // objects with SHARED: 0 means none to remember
-  size_t bytes;            // of items
+  uint32_t later_count;   // of the values
+  uint32_t setting_count; // captures before the values
+  uint32_t capture_count; // after them
+  uint32_t
+      effect_count; // TRANSFER, ADDED and PRELOAD items: no more are obeyed
+  uint32_t shared_count; // objects with SHARED: 0 means none to remember
+  size_t bytes;          // of items
   gr_block_handle *handles;
   uint32_t handle_count;
   unsigned char items[];

@@ -16,11 +16,11 @@ typedef struct decoder {
   lua_State *L;
   const gr_block *block;
   const unsigned char *at, *end;
-  uint32_t objects;   // begun so far
-  uint32_t transfers; // called
-  int depth;          // of the value that is read: of C frames
-  int kept;           // stack index of the table of shared objects, by number
-  bool installs;      // what came along
+  uint32_t objects; // begun so far
+  uint32_t effects; // obeyed so far
+  int depth;        // of the value that is read: of C frames
+  int kept;         // stack index of the table of shared objects, by number
+  bool installs;    // what came along
 } decoder;
 
 static void need(decoder *d, size_t bytes) {
@@ -200,6 +200,13 @@ static void push_module(decoder *d) {
   lua_remove(d->L, -2);
 }
 
+// What calls functions or stays in the state happens only as often as it was
+// written: damage does not make it.
+static void obey(decoder *d) {
+  if (d->effects++ >= d->block->effect_count)
+    luaL_error(d->L, "damaged message");
+}
+
 // A module that the sender's program made by hand: the receiver's own, if it
 // has one, takes the place of the copy.
 static void push_added(decoder *d) {
@@ -259,8 +266,7 @@ static void push_transfer(decoder *d, bool shared) {
   for (int i = 0; i < count; i++)
     push_value(d);
   install_early(d);
-  if (count == 0 || !lua_isfunction(L, -count) ||
-      d->transfers++ >= d->block->transfer_count)
+  if (count == 0 || !lua_isfunction(L, -count))
     luaL_error(L, "damaged message");
   lua_call(L, count - 1, 1);
   if (lua_isnil(L, -1))
@@ -329,13 +335,16 @@ static void push_value(decoder *d) {
     push_module(d);
     break;
   case GR_TAG_ADDED:
+    obey(d);
     push_added(d);
     break;
   case GR_TAG_PRELOAD:
+    obey(d);
     set_preload(d);
     push_value(d);
     break;
   case GR_TAG_TRANSFER:
+    obey(d);
     push_transfer(d, shared);
     break;
   case GR_TAG_CLOSURE:

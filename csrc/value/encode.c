@@ -214,6 +214,7 @@ static void put_preload(gr_encoder *e, int depth) {
   if (lua_rawget(L, top + 2) == LUA_TFUNCTION &&
       !find_seen(e, lua_topointer(L, -1))->key) {
     gr_path p = {NULL, GR_AT_PRELOAD, top + 1, 0, depth + 1};
+    e->effects++;
     gr_encoder_put_tag(e, GR_TAG_PRELOAD);
     gr_encoder_put_string(e, top + 1);
     gr_encoder_put_value(e, top + 3, &p);
@@ -242,6 +243,7 @@ static bool put_by_name(gr_encoder *e, int index, bool may_add, int depth) {
   const char *name = lua_tolstring(L, -1, &len);
   bool is_added = *name == GR_MODULE_BY_HAND;
   if (is_added && may_add) {
+    e->effects++;
     gr_encoder_put_tag(e, GR_TAG_ADDED);
     lua_pushlstring(L, name + 1, len - 1);
     gr_encoder_put_string(e, -1);
@@ -281,7 +283,7 @@ static bool put_transfer(gr_encoder *e, int index, const gr_path *p) {
     gr_encoder_refuse(e, "what has a __transfer that returns no function", p);
   luaL_checkstack(L, LUA_MINSTACK, "cannot send a value nested so deeply");
   *gr_encoder_reserve(e, 1) = (unsigned char)count;
-  e->transferred++;
+  e->effects++;
   e->transfers++;
   for (int i = 0; i < count; i++) {
     gr_path part = {p, GR_AT_TRANSFER, 0, 0, p->depth + 1};
@@ -658,7 +660,7 @@ static gr_block *finish(gr_encoder *e, int count) {
   gr_refs_init(&block->refs);
   block->value_count = (uint32_t)count;
   block->later_count = e->value_laters;
-  block->transfer_count = e->transferred;
+  block->effect_count = e->effects;
   block->setting_count = e->settings;
   block->capture_count = e->captures;
   block->shared_count = e->shared;

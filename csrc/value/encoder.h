@@ -28,7 +28,7 @@ typedef struct gr_encoder {
   gr_block_handle *handles;
   uint32_t handle_count, handle_room;
   uint32_t objects, shared, laters, laters_done, value_laters;
-  uint32_t settings, captures, transferred;
+  uint32_t settings, captures, effects;
   int transfers; // how many __transfer are being written, one in another
   const gr_modules_seen *filter; // NULL before the first object
   const void *globals;           // the table
