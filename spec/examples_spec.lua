@@ -55,3 +55,19 @@ describe("the README", function()
     assert.equal("1\n4\n9\n", helper.output(code))
   end)
 end)
+
+describe("docs/values.md", function()
+  it("has code that runs", function()
+    local text = assert(io.open("docs/values.md")):read("a")
+    local point = assert(text:match("<!%-%- point.lua %-%->\n```lua\n(.-)```"))
+    local prefix = "package.preload.point = function() " .. point .. " end\n"
+    local count = 0
+    for code in text:gmatch("```lua\n(.-)```") do
+      if code ~= point then
+        helper.output(code:find('require("point")', 1, true) and prefix .. code or code)
+        count = count + 1
+      end
+    end
+    assert.is_true(count >= 10)
+  end)
+end)
