@@ -120,6 +120,10 @@ struct gr_block {
   unsigned char items[];
 };
 
+// Installs a capture whose name is at the index, with its value behind it. What
+// it leaves on the stack is the caller's to remove. (install.c) [-0, +n, v]
+void gr_capture_install(lua_State *L, unsigned kind, int name);
+
 // A block was made (1) or freed (-1).
 void gr_block_counted(int change);
 

@@ -11,7 +11,6 @@
 
 enum {
   ROOM_MIN = 512,
-  DEPTH_LIMIT = 190, // of functions in functions
   SHORT_MAX = 255,
 };
 
@@ -38,12 +37,12 @@ void gr_encoder_put_tag(gr_encoder *e, int tag) {
   *gr_encoder_reserve(e, 1) = (unsigned char)tag;
 }
 
-static void put(gr_encoder *e, const void *data, size_t bytes) {
+void gr_encoder_put(gr_encoder *e, const void *data, size_t bytes) {
   memcpy(gr_encoder_reserve(e, bytes), data, bytes);
 }
 
 static void put_u32(gr_encoder *e, uint32_t n) {
-  put(e, &n, sizeof n);
+  gr_encoder_put(e, &n, sizeof n);
 }
 
 // Before the first object that may have a name.
@@ -55,7 +54,8 @@ static void find_modules(gr_encoder *e) {
   lua_pop(L, 1);
 }
 
-static void put_tagged(gr_encoder *e, int tag, const void *data, size_t bytes) {
+void gr_encoder_put_tagged(gr_encoder *e, int tag, const void *data,
+                           size_t bytes) {
   unsigned char *at = gr_encoder_reserve(e, 1 + bytes);
   *at = (unsigned char)tag;
   memcpy(at + 1, data, bytes);
@@ -71,8 +71,8 @@ void gr_encoder_put_string(gr_encoder *e, int index) {
     memcpy(at + 2, s, len);
   } else {
     uint64_t long_len = len;
-    put_tagged(e, GR_TAG_STRING, &long_len, sizeof long_len);
-    put(e, s, len);
+    gr_encoder_put_tagged(e, GR_TAG_STRING, &long_len, sizeof long_len);
+    gr_encoder_put(e, s, len);
   }
 }
 
@@ -105,20 +105,19 @@ static void grow_seen(gr_encoder *e) {
     free(old);
 }
 
-// The entry of the key, which is new if it has no key yet.
-static gr_seen *see(gr_encoder *e, const void *key) {
+gr_seen *gr_encoder_see(gr_encoder *e, const void *key) {
   if ((e->seen_count + 1) * 4 > e->seen_room * 3)
     grow_seen(e);
   return find_seen(e, key);
 }
 
-static void note(gr_encoder *e, gr_seen *entry, const void *key, size_t tag_at,
-                 uint32_t object, uint32_t upvalue) {
+void gr_encoder_note(gr_encoder *e, gr_seen *entry, const void *key,
+                     size_t tag_at, uint32_t object, uint32_t upvalue) {
   *entry = (gr_seen){key, tag_at, object, upvalue};
   e->seen_count++;
 }
 
-static void mark_shared(gr_encoder *e, const gr_seen *entry) {
+void gr_encoder_mark_shared(gr_encoder *e, const gr_seen *entry) {
   unsigned char *tag = &e->block->items[entry->tag_at];
   if (!(*tag & GR_TAG_SHARED)) {
     *tag |= GR_TAG_SHARED;
@@ -156,16 +155,14 @@ void gr_encoder_undo(gr_encoder *e, const gr_encoder *before) {
   e->early = before->early;
 }
 
-// If the object was written before, refers to it; else gives it a number and
-// writes its tag.
-static bool put_again(gr_encoder *e, const void *key, int tag) {
-  gr_seen *entry = see(e, key);
+bool gr_encoder_put_again(gr_encoder *e, const void *key, int tag) {
+  gr_seen *entry = gr_encoder_see(e, key);
   if (entry->key) {
-    mark_shared(e, entry);
-    put_tagged(e, GR_TAG_REF, &entry->object, sizeof entry->object);
+    gr_encoder_mark_shared(e, entry);
+    gr_encoder_put_tagged(e, GR_TAG_REF, &entry->object, sizeof entry->object);
     return true;
   }
-  note(e, entry, key, e->len, e->objects++, 0);
+  gr_encoder_note(e, entry, key, e->len, e->objects++, 0);
   gr_encoder_put_tag(e, tag);
   return false;
 }
@@ -185,132 +182,6 @@ void gr_encoder_anchor(gr_encoder *e) {
   lua_rawseti(e->L, anchors, (lua_Integer)lua_rawlen(e->L, anchors) + 1);
 }
 
-// A module sent by name: functions may mention what was added to it.
-static void touch(gr_encoder *e, int index) {
-  int touched = e->slots + GR_SLOT_TOUCHED;
-  if (!e->is_capturing || !lua_istable(e->L, index))
-    return;
-  lua_pushvalue(e->L, index);
-  bool is_new = lua_rawget(e->L, touched) == LUA_TNIL;
-  lua_pop(e->L, 1);
-  if (!is_new)
-    return;
-  lua_pushvalue(e->L, index);
-  lua_pushboolean(e->L, true);
-  lua_rawset(e->L, touched);
-  lua_pushvalue(e->L, index);
-  lua_rawseti(e->L, touched, (lua_Integer)lua_rawlen(e->L, touched) + 1);
-}
-
-// The name on top is that of a module that the receiver may have to load by a
-// function that the program has put into package.preload.
-static void put_preload(gr_encoder *e, int depth) {
-  lua_State *L = e->L;
-  int top = lua_gettop(L);
-  luaL_checkstack(L, 8, "cannot send a value nested so deeply");
-  lua_pushstring(L, lua_tostring(L, top)); // up to the zero byte
-  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
-  lua_pushvalue(L, top + 1);
-  if (lua_rawget(L, top + 2) == LUA_TFUNCTION &&
-      !find_seen(e, lua_topointer(L, -1))->key) {
-    gr_path p = {NULL, GR_AT_PRELOAD, top + 1, 0, depth + 1};
-    e->effects++;
-    gr_encoder_put_tag(e, GR_TAG_PRELOAD);
-    gr_encoder_put_string(e, top + 1);
-    gr_encoder_put_value(e, top + 3, &p);
-    gr_capture_put_early(e);
-  }
-  lua_settop(L, top);
-}
-
-// If the object is a module, or found in one, writes its name instead. Before
-// one that the program put among the modules by hand its name is written.
-static bool put_by_name(gr_encoder *e, int index, bool may_add, int depth) {
-  lua_State *L = e->L;
-  int modules = e->slots + GR_SLOT_MODULES;
-  if (!gr_modules_may_have(e->filter, lua_topointer(L, index)))
-    return false;
-  if (lua_isnil(L, modules)) {
-    gr_modules_push(L);
-    lua_replace(L, modules);
-  }
-  lua_pushvalue(L, index);
-  if (lua_rawget(L, modules) != LUA_TSTRING) {
-    lua_pop(L, 1);
-    return false;
-  }
-  size_t len;
-  const char *name = lua_tolstring(L, -1, &len);
-  bool is_added = *name == GR_MODULE_BY_HAND;
-  if (is_added && may_add) {
-    e->effects++;
-    gr_encoder_put_tag(e, GR_TAG_ADDED);
-    lua_pushlstring(L, name + 1, len - 1);
-    gr_encoder_put_string(e, -1);
-    lua_pop(L, 1);
-  } else if (!is_added) {
-    if (e->is_capturing)
-      put_preload(e, depth);
-    gr_encoder_put_tag(e, GR_TAG_MODULE);
-    gr_encoder_put_string(e, -1);
-    if (len == strlen(name))
-      touch(e, index);
-  }
-  lua_pop(L, 1);
-  return !is_added;
-}
-
-// What the object's own __transfer gives, if it has one: a function and
-// arguments. They live here alone.
-static bool put_transfer(gr_encoder *e, int index, const gr_path *p) {
-  lua_State *L = e->L;
-  if (!lua_getmetatable(L, index))
-    return false;
-  lua_pushliteral(L, "__transfer");
-  if (lua_rawget(L, -2) == LUA_TNIL) {
-    lua_pop(L, 2);
-    return false;
-  }
-  luaL_checkstack(L, LUA_MINSTACK, "cannot send a value nested so deeply");
-  const void *key = lua_topointer(L, index);
-  note(e, see(e, key), key, e->len, e->objects++, GR_SEEN_OPEN);
-  gr_encoder_put_tag(e, GR_TAG_TRANSFER);
-  int first = lua_gettop(L);
-  lua_pushvalue(L, index);
-  lua_call(L, 1, LUA_MULTRET);
-  int count = lua_gettop(L) - first + 1;
-  if (count == 0 || !lua_isfunction(L, first) || count > 255)
-    gr_encoder_refuse(e, "what has a __transfer that returns no function", p);
-  luaL_checkstack(L, LUA_MINSTACK, "cannot send a value nested so deeply");
-  *gr_encoder_reserve(e, 1) = (unsigned char)count;
-  e->effects++;
-  e->transfers++;
-  for (int i = 0; i < count; i++) {
-    gr_path part = {p, GR_AT_TRANSFER, 0, 0, p->depth + 1};
-    lua_pushvalue(L, first + i);
-    gr_encoder_anchor(e);
-    gr_encoder_put_value(e, first + i, &part);
-  }
-  gr_capture_put_early(e);
-  e->transfers--;
-  find_seen(e, key)->upvalue = 0;
-  lua_settop(L, first - 2);
-  return true;
-}
-
-// True if the object was written before, or is by name or __transfer.
-static bool put_otherwise(gr_encoder *e, int index, bool may_add,
-                          const gr_path *p) {
-  const void *key = lua_topointer(e->L, index);
-  gr_seen *entry = find_seen(e, key);
-  if (!entry->key)
-    return put_by_name(e, index, may_add, p->depth) ||
-           put_transfer(e, index, p);
-  if (entry->upvalue == GR_SEEN_OPEN)
-    gr_encoder_refuse(e, "what refers to itself in its __transfer", p);
-  return put_again(e, key, 0);
-}
-
 static void put_handle(gr_encoder *e, gr_handle *handle) {
   if (e->handle_count == e->handle_room) {
     uint32_t room = e->handle_room ? e->handle_room * 2 : 4;
@@ -324,7 +195,7 @@ static void put_handle(gr_encoder *e, gr_handle *handle) {
   e->handles[e->handle_count] =
       (gr_block_handle){handle->type, handle->object, handle->view, false};
   uint32_t number = e->handle_count++; // first: its reference is in the list
-  put_tagged(e, GR_TAG_HANDLE, &number, sizeof number);
+  gr_encoder_put_tagged(e, GR_TAG_HANDLE, &number, sizeof number);
 }
 
 static void put_userdata(gr_encoder *e, int index, const gr_path *p) {
@@ -335,7 +206,7 @@ static void put_userdata(gr_encoder *e, int index, const gr_path *p) {
   }
   if (!e->filter)
     find_modules(e);
-  if (put_otherwise(e, index, false, p))
+  if (gr_encoder_put_otherwise(e, index, false, p))
     return;
   char what[100];
   const char *name = "userdata";
@@ -400,163 +271,27 @@ static void put_table(gr_encoder *e, int index, const gr_path *p) {
   }
   // What a __transfer gave must be whole when its function is called.
   bool later = p->depth > GR_DEPTH_MAX && e->transfers == 0;
-  if (p->depth > DEPTH_LIMIT && !later)
+  if (p->depth > GR_DEPTH_LIMIT && !later)
     gr_encoder_refuse(e, "what is nested so deeply in a __transfer", p);
-  if (put_otherwise(e, index, !later, p))
+  if (gr_encoder_put_otherwise(e, index, !later, p))
     return;
   const void *key = lua_topointer(L, index);
-  put_again(e, key, later ? GR_TAG_LATER : GR_TAG_TABLE);
+  gr_encoder_put_again(e, key, later ? GR_TAG_LATER : GR_TAG_TABLE);
   if (later) {
-    mark_shared(e, find_seen(e, key));
+    gr_encoder_mark_shared(e, find_seen(e, key));
     put_off(e, index);
   } else {
     put_content(e, index, p);
   }
 }
 
-static int append(lua_State *L, const void *data, size_t bytes, void *arg) {
-  (void)L;
-  put(arg, data, bytes);
-  return 0;
-}
-
-static void put_bytecode(gr_encoder *e, int index) {
-  size_t size_at = e->len;
-  gr_encoder_reserve(e, sizeof(uint32_t));
-  lua_pushvalue(e->L, index);
-  lua_dump(e->L, append, e, 0);
-  lua_pop(e->L, 1);
-  size_t size = e->len - size_at - sizeof(uint32_t);
-  if (size > UINT32_MAX)
-    gr_encoder_no_memory(e);
-  uint32_t size32 = (uint32_t)size;
-  memcpy(&e->block->items[size_at], &size32, sizeof size32);
-}
-
-typedef enum environment {
-  NO_ENVIRONMENT,
-  IS_GLOBALS,
-  INHERITS,      // looks up globals through tables; copied as any table
-  IS_PROGRAMMED, // by functions, as test frameworks have it; stands for the
-                 // receiver's globals
-} environment;
-
-// What the value on top is, as the _ENV of a function. [-0, +0]
-static environment environment_of(gr_encoder *e, const char *name) {
-  lua_State *L = e->L;
-  int top = lua_gettop(L);
-  environment is = NO_ENVIRONMENT;
-  lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
-  if (lua_rawequal(L, -1, top))
-    is = IS_GLOBALS;
-  bool may_inherit = is == NO_ENVIRONMENT && !strcmp(name, "_ENV");
-  lua_pushvalue(L, top);
-  for (int i = 0; i < 100 && may_inherit && lua_istable(L, -1); i++) {
-    if (luaL_getmetafield(L, -1, "__index") == LUA_TNIL)
-      break;
-    if (lua_isfunction(L, -1))
-      is = IS_PROGRAMMED;
-    else if (lua_rawequal(L, -1, top + 1))
-      is = INHERITS;
-    may_inherit = is == NO_ENVIRONMENT;
-    lua_replace(L, top + 2);
-  }
-  lua_settop(L, top);
-  return is;
-}
-
-static void put_upvalue(gr_encoder *e, int function, int i, uint32_t object,
-                        size_t tag_at, const gr_path *outer) {
-  lua_State *L = e->L;
-  const void *key = lua_upvalueid(L, function, i);
-  gr_seen *entry = see(e, key);
-  if (entry->key) {
-    unsigned char index = (unsigned char)entry->upvalue;
-    mark_shared(e, entry);
-    put_tagged(e, GR_TAG_UPVALUE, &entry->object, sizeof entry->object);
-    put(e, &index, 1);
-    return;
-  }
-  note(e, entry, key, tag_at, object, (uint32_t)i);
-  gr_path p = {outer, GR_AT_UPVALUE, function, i, outer->depth + 1};
-  const char *name = lua_getupvalue(L, function, i);
-  if (environment_of(e, name) == IS_PROGRAMMED) {
-    gr_encoder_put_tag(e, GR_TAG_GLOBALS);
-    lua_replace(L, e->slots + GR_SLOT_ENVIRONMENT);
-    return;
-  }
-  gr_encoder_put_value(e, lua_gettop(L), &p);
-  lua_pop(L, 1);
-}
-
-static void scan(gr_encoder *e, int function, int upvalues, size_t at) {
-  bool environments[256] = {false};
-  for (int i = 1; i <= upvalues; i++) {
-    const char *name = lua_getupvalue(e->L, function, i);
-    environments[i - 1] = environment_of(e, name) != NO_ENVIRONMENT;
-    lua_pop(e->L, 1);
-  }
-  gr_capture_scan(e, e->block->items + at, e->len - at, environments);
-}
-
-static void put_lua_function(gr_encoder *e, int index, const gr_path *p) {
-  lua_State *L = e->L;
-  size_t tag_at = e->len;
-  uint32_t object = e->objects;
-  if (put_otherwise(e, index, false, p))
-    return;
-  tag_at = e->len;
-  put_again(e, lua_topointer(L, index), GR_TAG_FUNCTION_LUA);
-  if (p->depth > DEPTH_LIMIT)
-    gr_encoder_refuse(e, "functions nested so deeply", p);
-  luaL_checkstack(L, 8, "cannot send a value nested so deeply");
-  size_t bytecode_at = e->len + sizeof(uint32_t);
-  put_bytecode(e, index);
-  lua_Debug ar;
-  lua_pushvalue(L, index);
-  lua_getinfo(L, ">u", &ar);
-  if (e->is_capturing)
-    scan(e, index, ar.nups, bytecode_at);
-  *gr_encoder_reserve(e, 1) = ar.nups;
-  for (int i = 1; i <= ar.nups; i++)
-    put_upvalue(e, index, i, object, tag_at, p);
-}
-
-static void put_c_function(gr_encoder *e, int index, const gr_path *p) {
-  lua_State *L = e->L;
-  lua_CFunction function = lua_tocfunction(L, index);
-  if (put_otherwise(e, index, false, p))
-    return;
-  unsigned char count = 0;
-  while (lua_getupvalue(L, index, count + 1)) {
-    lua_pop(L, 1);
-    count++;
-  }
-  if (count == 0) {
-    put_tagged(e, GR_TAG_FUNCTION_C, &function, sizeof function);
-    return;
-  }
-  put_again(e, lua_topointer(L, index), GR_TAG_CLOSURE);
-  if (p->depth > DEPTH_LIMIT)
-    gr_encoder_refuse(e, "functions nested so deeply", p);
-  luaL_checkstack(L, 8, "cannot send a value nested so deeply");
-  put(e, &function, sizeof function);
-  put(e, &count, 1);
-  for (int i = 1; i <= count; i++) {
-    gr_path up = {p, GR_AT_UPVALUE, index, i, p->depth + 1};
-    lua_getupvalue(L, index, i);
-    gr_encoder_put_value(e, lua_gettop(L), &up);
-    lua_pop(L, 1);
-  }
-}
-
 static void put_number(gr_encoder *e, int index) {
   if (lua_isinteger(e->L, index)) {
     lua_Integer i = lua_tointeger(e->L, index);
-    put_tagged(e, GR_TAG_INTEGER, &i, sizeof i);
+    gr_encoder_put_tagged(e, GR_TAG_INTEGER, &i, sizeof i);
   } else {
     lua_Number n = lua_tonumber(e->L, index);
-    put_tagged(e, GR_TAG_FLOAT, &n, sizeof n);
+    gr_encoder_put_tagged(e, GR_TAG_FLOAT, &n, sizeof n);
   }
 }
 
@@ -584,13 +319,13 @@ void gr_encoder_put_value(gr_encoder *e, int index, const gr_path *p) {
     if (!e->filter)
       find_modules(e);
     if (lua_iscfunction(L, index))
-      put_c_function(e, index, p);
+      gr_encoder_put_c_function(e, index, p);
     else
-      put_lua_function(e, index, p);
+      gr_encoder_put_lua_function(e, index, p);
     break;
   case LUA_TLIGHTUSERDATA: {
     void *pointer = lua_touserdata(L, index);
-    put_tagged(e, GR_TAG_POINTER, &pointer, sizeof pointer);
+    gr_encoder_put_tagged(e, GR_TAG_POINTER, &pointer, sizeof pointer);
     break;
   }
   case LUA_TUSERDATA:

@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: MIT
 // What the files of the encoder share: encode.c writes values, path.c names
-// the one that cannot be sent, capture.c finds what a function needs besides.
+// the one that cannot be sent, function.c functions, mention.c finds what
+// these mention, capture.c writes that.
 #ifndef GR_ENCODER_H
 #define GR_ENCODER_H
 
 #include "value/block.h"
 #include "value/module.h"
 
-enum { GR_SEEN_MIN = 16 }; // slots; a power of two
+enum {
+  GR_SEEN_MIN = 16,     // slots; a power of two
+  GR_DEPTH_LIMIT = 190, // of functions in functions, and in __transfer
+};
 
 // An object that has been written, or the variable of a closure.
 typedef struct gr_seen {
@@ -81,7 +85,20 @@ unsigned char *gr_encoder_reserve(gr_encoder *e, size_t bytes);
 void gr_encoder_put_string(gr_encoder *e, int index);
 void gr_encoder_put_value(gr_encoder *e, int index, const gr_path *p);
 
+void gr_encoder_put(gr_encoder *e, const void *data, size_t bytes);
 void gr_encoder_put_tag(gr_encoder *e, int tag);
+void gr_encoder_put_tagged(gr_encoder *e, int tag, const void *data,
+                           size_t bytes);
+
+// The entry of the key, which is new if it has no key yet; and filling it.
+gr_seen *gr_encoder_see(gr_encoder *e, const void *key);
+void gr_encoder_note(gr_encoder *e, gr_seen *entry, const void *key,
+                     size_t tag_at, uint32_t object, uint32_t upvalue);
+void gr_encoder_mark_shared(gr_encoder *e, const gr_seen *entry);
+
+// If the object was written before, refers to it; else gives it a number and
+// writes its tag.
+bool gr_encoder_put_again(gr_encoder *e, const void *key, int tag);
 
 // Writes the content of the tables put off since the last time.
 void gr_encoder_put_laters(gr_encoder *e);
@@ -92,17 +109,30 @@ void gr_encoder_anchor(gr_encoder *e);
 // Takes back what was written since `before`, a copy of the encoder.
 void gr_encoder_undo(gr_encoder *e, const gr_encoder *before);
 
+// --- standin.c ---
+
+// True if the object was written before, or is by name or __transfer.
+bool gr_encoder_put_otherwise(gr_encoder *e, int index, bool may_add,
+                              const gr_path *p);
+
+// --- function.c ---
+
+void gr_encoder_put_lua_function(gr_encoder *e, int index, const gr_path *p);
+void gr_encoder_put_c_function(gr_encoder *e, int index, const gr_path *p);
+
 // --- path.c ---
 
 int gr_encoder_refuse(gr_encoder *e, const char *what, const gr_path *p);
 int gr_encoder_no_memory(gr_encoder *e);
 
-// --- capture.c ---
+// --- mention.c ---
 
 // Notes what the dumped function mentions. `environments` tells of each
 // upvalue that is an environment in which globals are looked up.
 void gr_capture_scan(gr_encoder *e, const unsigned char *bytecode, size_t bytes,
                      const bool *environments);
+
+// --- capture.c ---
 
 // Writes what has to be there before the values: where modules are looked for.
 void gr_capture_put_settings(gr_encoder *e);

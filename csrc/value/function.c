@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: MIT
+// Encoding functions: bytecode and upvalues, with the environment among these.
+#include <lauxlib.h>
+#include <string.h>
+
+#include "value/encoder.h"
+
+static int append(lua_State *L, const void *data, size_t bytes, void *arg) {
+  (void)L;
+  gr_encoder_put(arg, data, bytes);
+  return 0;
+}
+
+static void put_bytecode(gr_encoder *e, int index) {
+  size_t size_at = e->len;
+  gr_encoder_reserve(e, sizeof(uint32_t));
+  lua_pushvalue(e->L, index);
+  lua_dump(e->L, append, e, 0);
+  lua_pop(e->L, 1);
+  size_t size = e->len - size_at - sizeof(uint32_t);
+  if (size > UINT32_MAX)
+    gr_encoder_no_memory(e);
+  uint32_t size32 = (uint32_t)size;
+  memcpy(&e->block->items[size_at], &size32, sizeof size32);
+}
+
+typedef enum environment {
+  NO_ENVIRONMENT,
+  IS_GLOBALS,
+  INHERITS,      // looks up globals through tables; copied as any table
+  IS_PROGRAMMED, // by functions, as test frameworks have it; stands for the
+                 // receiver's globals
+} environment;
+
+// What the value on top is, as the _ENV of a function. [-0, +0]
+static environment environment_of(gr_encoder *e, const char *name) {
+  lua_State *L = e->L;
+  int top = lua_gettop(L);
+  environment is = NO_ENVIRONMENT;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
+  if (lua_rawequal(L, -1, top))
+    is = IS_GLOBALS;
+  bool may_inherit = is == NO_ENVIRONMENT && !strcmp(name, "_ENV");
+  lua_pushvalue(L, top);
+  for (int i = 0; i < 100 && may_inherit && lua_istable(L, -1); i++) {
+    if (luaL_getmetafield(L, -1, "__index") == LUA_TNIL)
+      break;
+    if (lua_isfunction(L, -1))
+      is = IS_PROGRAMMED;
+    else if (lua_rawequal(L, -1, top + 1))
+      is = INHERITS;
+    may_inherit = is == NO_ENVIRONMENT;
+    lua_replace(L, top + 2);
+  }
+  lua_settop(L, top);
+  return is;
+}
+
+static void put_upvalue(gr_encoder *e, int function, int i, uint32_t object,
+                        size_t tag_at, const gr_path *outer) {
+  lua_State *L = e->L;
+  const void *key = lua_upvalueid(L, function, i);
+  gr_seen *entry = gr_encoder_see(e, key);
+  if (entry->key) {
+    unsigned char index = (unsigned char)entry->upvalue;
+    gr_encoder_mark_shared(e, entry);
+    gr_encoder_put_tagged(e, GR_TAG_UPVALUE, &entry->object,
+                          sizeof entry->object);
+    gr_encoder_put(e, &index, 1);
+    return;
+  }
+  gr_encoder_note(e, entry, key, tag_at, object, (uint32_t)i);
+  gr_path p = {outer, GR_AT_UPVALUE, function, i, outer->depth + 1};
+  const char *name = lua_getupvalue(L, function, i);
+  if (environment_of(e, name) == IS_PROGRAMMED) {
+    gr_encoder_put_tag(e, GR_TAG_GLOBALS);
+    lua_replace(L, e->slots + GR_SLOT_ENVIRONMENT);
+    return;
+  }
+  gr_encoder_put_value(e, lua_gettop(L), &p);
+  lua_pop(L, 1);
+}
+
+static void scan(gr_encoder *e, int function, int upvalues, size_t at) {
+  bool environments[256] = {false};
+  for (int i = 1; i <= upvalues; i++) {
+    const char *name = lua_getupvalue(e->L, function, i);
+    environments[i - 1] = environment_of(e, name) != NO_ENVIRONMENT;
+    lua_pop(e->L, 1);
+  }
+  gr_capture_scan(e, e->block->items + at, e->len - at, environments);
+}
+
+void gr_encoder_put_lua_function(gr_encoder *e, int index, const gr_path *p) {
+  lua_State *L = e->L;
+  size_t tag_at = e->len;
+  uint32_t object = e->objects;
+  if (gr_encoder_put_otherwise(e, index, false, p))
+    return;
+  tag_at = e->len;
+  gr_encoder_put_again(e, lua_topointer(L, index), GR_TAG_FUNCTION_LUA);
+  if (p->depth > GR_DEPTH_LIMIT)
+    gr_encoder_refuse(e, "functions nested so deeply", p);
+  luaL_checkstack(L, 8, "cannot send a value nested so deeply");
+  size_t bytecode_at = e->len + sizeof(uint32_t);
+  put_bytecode(e, index);
+  lua_Debug ar;
+  lua_pushvalue(L, index);
+  lua_getinfo(L, ">u", &ar);
+  if (e->is_capturing)
+    scan(e, index, ar.nups, bytecode_at);
+  *gr_encoder_reserve(e, 1) = ar.nups;
+  for (int i = 1; i <= ar.nups; i++)
+    put_upvalue(e, index, i, object, tag_at, p);
+}
+
+void gr_encoder_put_c_function(gr_encoder *e, int index, const gr_path *p) {
+  lua_State *L = e->L;
+  lua_CFunction function = lua_tocfunction(L, index);
+  if (gr_encoder_put_otherwise(e, index, false, p))
+    return;
+  unsigned char count = 0;
+  while (lua_getupvalue(L, index, count + 1)) {
+    lua_pop(L, 1);
+    count++;
+  }
+  if (count == 0) {
+    gr_encoder_put_tagged(e, GR_TAG_FUNCTION_C, &function, sizeof function);
+    return;
+  }
+  gr_encoder_put_again(e, lua_topointer(L, index), GR_TAG_CLOSURE);
+  if (p->depth > GR_DEPTH_LIMIT)
+    gr_encoder_refuse(e, "functions nested so deeply", p);
+  luaL_checkstack(L, 8, "cannot send a value nested so deeply");
+  gr_encoder_put(e, &function, sizeof function);
+  gr_encoder_put(e, &count, 1);
+  for (int i = 1; i <= count; i++) {
+    gr_path up = {p, GR_AT_UPVALUE, index, i, p->depth + 1};
+    lua_getupvalue(L, index, i);
+    gr_encoder_put_value(e, lua_gettop(L), &up);
+    lua_pop(L, 1);
+  }
+}
