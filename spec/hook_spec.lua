@@ -93,6 +93,26 @@ describe("code that is preempted all the time", function()
     ]], 1)
   end)
 
+  it("may set and remove hooks all the time", function()
+    assert_as_stock([[
+      local function work()
+        local lines, wrong = 0, 0
+        local function hook() lines = lines + 1 end
+        for i = 1, 60000 do
+          debug.sethook(hook, "l")
+          local f, mask = debug.gethook()
+          if i % 2 == 0 then
+            debug.sethook(print, "r", 9)
+          end
+          debug.sethook()
+          local right = f == hook and mask == "l" and not debug.gethook()
+          wrong = wrong + (right and 0 or 1)
+        end
+        return lines, wrong
+      end
+    ]])
+  end)
+
   it("reads back its own hook, or none", function()
     assert_as_stock([[
       local function work()
