@@ -20,6 +20,18 @@ static bool is_busy(gr_processor *p) {
   return !p->is_idle && (p->worker || p->in_flight);
 }
 
+// True if a worker is about to see to the goroutine bound to it: it has passed
+// its processor on, and has not come to wait for another yet.
+static bool has_bound_ready(void) {
+  gr_list *all = &gr_the_sched.workers;
+  for (gr_link *at = all->head.next; at != &all->head; at = at->next) {
+    gr_worker *w = GR_CONTAINER(at, gr_worker, all);
+    if (!w->is_gone && atomic_load(&w->bound_ready))
+      return true;
+  }
+  return false;
+}
+
 bool gr_any_busy_locked(void) {
   gr_sched *s = &gr_the_sched;
   if (atomic_load(&s->idle_count) < atomic_load(&s->procs) ||
@@ -29,7 +41,7 @@ bool gr_any_busy_locked(void) {
   for (unsigned i = 0; i < made; i++)
     if (is_busy(atomic_load(&s->processors[i])))
       return true;
-  return false;
+  return has_bound_ready();
 }
 
 // A deadline may have been taken out, and what it wakes be on its way to a
