@@ -131,6 +131,10 @@ void gr_lib_loading(lua_State *L);
 // Once a process, before the first of these. False when out of memory.
 bool gr_loading_init(void);
 
+// The running goroutine leaves its stack for good: if it loads a C module, the
+// next may.
+void gr_loading_abandon(void);
+
 // A new coroutine inherits no hook of ours (hook.c).
 void gr_hook_init_coroutine(lua_State *co);
 

@@ -40,6 +40,11 @@ static void release(void) {
   gr_leave();
 }
 
+void gr_loading_abandon(void) {
+  if (atomic_load(&holder) == gr_self())
+    release();
+}
+
 // Calls the function, the upvalue, under the lock.
 static int call_locked(lua_State *L) {
   bool has_it = atomic_load(&holder) == gr_self();

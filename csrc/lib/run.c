@@ -425,6 +425,7 @@ void gr_run_exit(lua_State *L, int results) {
   if (!g->is_main)
     life.outcome = gr_block_encode(L, results, GR_VALUES_RESULT);
   close_all(g);
+  gr_loading_abandon();
   if (g->is_main) {
     gr_enter();
     bool ended = gr_wait_for_others();

@@ -75,6 +75,15 @@ static void put_capture(gr_encoder *e, int kind, int name, int value) {
   lua_pop(L, 1);
 }
 
+// The name in the index of modules of the object there, or NULL.
+static const char *name_of(gr_encoder *e, int index) {
+  lua_pushvalue(e->L, index);
+  lua_rawget(e->L, e->slots + GR_SLOT_MODULES);
+  const char *name = lua_tostring(e->L, -1); // which the index keeps
+  lua_pop(e->L, 1);
+  return name;
+}
+
 // True for the value on top if every state has it by this name.
 static bool is_everywhere(gr_encoder *e, const char *name) {
   lua_State *L = e->L;
@@ -82,14 +91,8 @@ static bool is_everywhere(gr_encoder *e, const char *name) {
     return false;
   if (lua_iscfunction(L, -1) || lua_type(L, -1) == LUA_TSTRING)
     return true;
-  lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
-  bool is_globals = lua_rawequal(L, -1, -2);
-  lua_pop(L, 1);
-  lua_pushvalue(L, -1);
-  bool is_library = lua_rawget(L, e->slots + GR_SLOT_MODULES) == LUA_TSTRING &&
-                    !strcmp(lua_tostring(L, -1), name);
-  lua_pop(L, 1);
-  return is_globals || is_library;
+  const char *library = name_of(e, -1);
+  return library && !strcmp(library, name);
 }
 
 static void put_global(gr_encoder *e, int name) {
@@ -109,13 +112,6 @@ static void put_global(gr_encoder *e, int name) {
   lua_settop(L, name);
 }
 
-static bool is_named(gr_encoder *e, int index) {
-  lua_pushvalue(e->L, index);
-  bool is = lua_rawget(e->L, e->slots + GR_SLOT_MODULES) == LUA_TSTRING;
-  lua_pop(e->L, 1);
-  return is;
-}
-
 // Of the program's own modules, settings are not additions.
 static bool is_addition(lua_State *L, int index, const char *module) {
   return lua_isfunction(L, index) || lua_istable(L, index) ||
@@ -129,16 +125,14 @@ static void put_member(gr_encoder *e, int word, lua_Integer i) {
   lua_pushvalue(L, word);
   if (lua_rawget(L, -2) != LUA_TNIL) {
     int value = lua_gettop(L);
-    lua_pushvalue(L, -2);
-    lua_rawget(L, e->slots + GR_SLOT_MODULES);
-    const char *module = lua_tostring(L, -1), *key = lua_tostring(L, word);
+    const char *module = name_of(e, value - 1), *key = lua_tostring(L, word);
     bool is_stock = gr_module_is_standard(module, key)
                         ? !lua_isfunction(L, value) || lua_iscfunction(L, value)
-                        : is_named(e, value) || !is_addition(L, value, module);
+                        : name_of(e, value) || !is_addition(L, value, module);
     if (!is_stock) {
-      lua_pushvalue(L, word);
+      lua_pushstring(L, module);
       lua_pushlstring(L, "", 1);
-      lua_insert(L, -2);
+      lua_pushvalue(L, word);
       lua_concat(L, 3);
       put_capture(e, GR_CAPTURE_MEMBER, lua_gettop(L), value);
     }
@@ -151,9 +145,8 @@ static void put_module(gr_encoder *e, int word) {
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   lua_pushvalue(L, word);
   if (lua_rawget(L, -2) == LUA_TTABLE) {
-    lua_pushvalue(L, -1);
-    if (lua_rawget(L, e->slots + GR_SLOT_MODULES) == LUA_TSTRING &&
-        *lua_tostring(L, -1) == GR_MODULE_BY_HAND)
+    const char *name = name_of(e, word + 2);
+    if (name && *name == GR_MODULE_BY_HAND)
       put_capture(e, GR_CAPTURE_LOADED, word, word + 2);
   }
   lua_settop(L, word);
@@ -178,18 +171,6 @@ static void put_path(gr_encoder *e, const char *field, bool is_c) {
   lua_settop(L, top);
 }
 
-// Which of the searchers in the list at the index the function on top is.
-static int find_searcher(lua_State *L, int list) {
-  for (int i = 1; i <= GR_SEARCHERS; i++) {
-    lua_rawgeti(L, list, i);
-    bool is = lua_rawequal(L, -1, -2);
-    lua_pop(L, 1);
-    if (is)
-      return i;
-  }
-  return 0;
-}
-
 // package.searchers, if the program has changed it, with numbers for those
 // that every state has.
 static void put_searchers(gr_encoder *e) {
@@ -203,7 +184,7 @@ static void put_searchers(gr_encoder *e) {
     lua_createtable(L, count, 0);
     for (int i = 1; i <= count; i++) {
       lua_rawgeti(L, searchers, i);
-      int stock = find_searcher(L, top + 1);
+      int stock = gr_module_find_searcher(L, top + 1);
       kept += stock == i;
       if (stock)
         lua_pushinteger(L, stock);
@@ -222,14 +203,12 @@ static void put_searchers(gr_encoder *e) {
 
 static void touch_libraries(gr_encoder *e) {
   lua_State *L = e->L;
-  int touched = e->slots + GR_SLOT_TOUCHED;
-  lua_Integer n = (lua_Integer)lua_rawlen(L, touched);
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-  for (int i = 0; gr_module_extensible[i]; i++)
-    if (lua_getfield(L, -1, gr_module_extensible[i]) == LUA_TTABLE)
-      lua_rawseti(L, touched, ++n);
-    else
-      lua_pop(L, 1);
+  for (int i = 0; gr_module_extensible[i]; i++) {
+    lua_getfield(L, -1, gr_module_extensible[i]);
+    gr_encoder_touch(e, lua_gettop(L));
+    lua_pop(L, 1);
+  }
   lua_pop(L, 1);
 }
 

@@ -111,6 +111,9 @@ void gr_encoder_undo(gr_encoder *e, const gr_encoder *before);
 
 // --- standin.c ---
 
+// The module, a table, is to be looked at for what the program has added to it.
+void gr_encoder_touch(gr_encoder *e, int index);
+
 // True if the object was written before, or is by name or __transfer.
 bool gr_encoder_put_otherwise(gr_encoder *e, int index, bool may_add,
                               const gr_path *p);

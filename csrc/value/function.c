@@ -93,11 +93,10 @@ static void scan(gr_encoder *e, int function, int upvalues, size_t at) {
 
 void gr_encoder_put_lua_function(gr_encoder *e, int index, const gr_path *p) {
   lua_State *L = e->L;
-  size_t tag_at = e->len;
-  uint32_t object = e->objects;
   if (gr_encoder_put_otherwise(e, index, false, p))
     return;
-  tag_at = e->len;
+  size_t tag_at = e->len;
+  uint32_t object = e->objects;
   gr_encoder_put_again(e, lua_topointer(L, index), GR_TAG_FUNCTION_LUA);
   if (p->depth > GR_DEPTH_LIMIT)
     gr_encoder_refuse(e, "functions nested so deeply", p);

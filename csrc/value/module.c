@@ -157,19 +157,48 @@ static bool is_on_path(lua_State *L, const char *name, const char *field) {
   return found;
 }
 
-// True if `require` of the name works in another state.
-static bool can_be_required(lua_State *L, const char *name) {
+int gr_module_find_searcher(lua_State *L, int list) {
+  for (int i = 1; i <= GR_SEARCHERS; i++) {
+    lua_rawgeti(L, list, i);
+    bool is = lua_rawequal(L, -1, -2);
+    lua_pop(L, 1);
+    if (is)
+      return i;
+  }
+  return 0;
+}
+
+// True if one of the program's own searchers finds the module.
+static bool is_found(lua_State *L, const char *name) {
   int top = lua_gettop(L);
-  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
-  bool has_loader = lua_getfield(L, -1, name) != LUA_TNIL;
+  bool found = false;
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, GR_SEARCHERS_KEY);
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   if (lua_getfield(L, -1, "package") == LUA_TTABLE &&
-      lua_getfield(L, -1, "searchers") == LUA_TTABLE && lua_rawlen(L, -1) > 4)
-    has_loader = true; // the program's own way of finding modules
+      lua_getfield(L, -1, "searchers") == LUA_TTABLE) {
+    int searchers = lua_gettop(L), count = (int)lua_rawlen(L, searchers);
+    for (int i = 1; i <= count && !found; i++) {
+      lua_rawgeti(L, searchers, i);
+      if (gr_module_find_searcher(L, top + 1) == 0) {
+        lua_pushstring(L, name);
+        found = lua_pcall(L, 1, 1, 0) == LUA_OK && lua_isfunction(L, -1);
+      }
+      lua_settop(L, searchers);
+    }
+  }
   lua_settop(L, top);
+  return found;
+}
+
+// True if `require` of the name works in another state.
+static bool can_be_required(lua_State *L, const char *name) {
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+  bool has_loader = lua_getfield(L, -1, name) != LUA_TNIL;
+  lua_pop(L, 2);
   char root[200];
   size_t root_len = strcspn(name, ".");
-  if (has_loader || is_on_path(L, name, "path") || is_on_path(L, name, "cpath"))
+  if (has_loader || is_on_path(L, name, "path") ||
+      is_on_path(L, name, "cpath") || is_found(L, name))
     return true;
   if (!name[root_len] || root_len >= sizeof root)
     return false;
@@ -299,8 +328,8 @@ void gr_modules_push(lua_State *L) {
     return;
   luaL_checkstack(L, LUA_MINSTACK, NULL);
   lua_pop(L, 1);
-  memset(lua_newuserdatauv(L, sizeof(gr_modules_seen), 0), 0,
-         sizeof(gr_modules_seen));
+  gr_modules_seen *seen = lua_newuserdatauv(L, sizeof *seen, 0);
+  memset(seen, 0, sizeof *seen);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &filter_key);
   lua_newtable(L);
   lua_createtable(L, 0, 1);
@@ -312,6 +341,7 @@ void gr_modules_push(lua_State *L) {
   add_new(L, index);
   lua_pushvalue(L, index);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &index_key);
+  seen->is_complete = true;
 }
 
 const gr_modules_seen *gr_modules_filter(lua_State *L) {
@@ -319,7 +349,7 @@ const gr_modules_seen *gr_modules_filter(lua_State *L) {
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &filter_key) == LUA_TUSERDATA)
     seen = lua_touserdata(L, -1);
   lua_pop(L, 1);
-  if (seen)
+  if (seen && seen->is_complete)
     return seen;
   gr_modules_push(L);
   lua_pop(L, 1);

@@ -22,6 +22,7 @@ void gr_modules_push(lua_State *L);
 // have names. It lives as long as the state.
 typedef struct gr_modules_seen {
   uint64_t words[64];
+  bool is_complete; // false: making the table has failed
 } gr_modules_seen;
 
 static inline unsigned gr_modules_bit(const void *object) {
@@ -53,6 +54,8 @@ extern const char *const gr_module_extensible[];
 
 // Which of the stock searchers the function is, from 1 on; 0 for none.
 int gr_module_searcher(lua_State *L, int index);
+// The same of the function on top, by the list of this state's at the index.
+int gr_module_find_searcher(lua_State *L, int list);
 enum { GR_SEARCHERS = 4, GR_SEARCHER_C = 3, GR_SEARCHER_C_ROOT = 4 };
 
 // In the registry of each state: its stock searchers, or what stands for them.

@@ -6,8 +6,7 @@
 
 #include "value/encoder.h"
 
-// A module sent by name: functions may mention what was added to it.
-static void touch(gr_encoder *e, int index) {
+void gr_encoder_touch(gr_encoder *e, int index) {
   int touched = e->slots + GR_SLOT_TOUCHED;
   if (!e->is_capturing || !lua_istable(e->L, index))
     return;
@@ -75,7 +74,7 @@ static bool put_by_name(gr_encoder *e, int index, bool may_add, int depth) {
     gr_encoder_put_tag(e, GR_TAG_MODULE);
     gr_encoder_put_string(e, -1);
     if (len == strlen(name))
-      touch(e, index);
+      gr_encoder_touch(e, index);
   }
   lua_pop(L, 1);
   return !is_added;
