@@ -465,6 +465,17 @@ describe("a module that does not load in the receiver", function()
   end)
 end)
 
+describe("a searcher of the program's own", function()
+  it("does not make a module put by hand one that can be loaded", function()
+    assert.equal("hi\n", output([[
+      table.insert(package.searchers, function() return "no module of mine" end)
+      package.loaded.byhand = { say = "hi" }
+      local own = require("byhand")
+      print(run(function() return own.say end))
+    ]]))
+  end)
+end)
+
 -- Looked for and not loaded: luv and LuaSocket make the process ignore SIGPIPE,
 -- which the scripts of other specs would inherit.
 local function is_installed(name)
