@@ -117,6 +117,25 @@ describe("a call of a C module that blocks unannounced", function()
     ]]))
   end)
 
+  it("is not cut short either where it has to wait for a CPU again", function()
+    assert.equal("true\n", output([[
+      local ready = go.chan(1)
+      local task = go.spawn(function()
+        local f = require("fixture")
+        ready:send(true)
+        for _ = 1, 10 do
+          if not (f.nanosleep(0.02) and f.select(0.02) and f.usleep(0.02)) then
+            return false
+          end
+        end
+        return true
+      end)
+      ready:recv()
+      for _ = 1, 8 do go(hog) end
+      print(select(2, task:join()))
+    ]], { env = { GOROUTINES_PROCS = 8 } }))
+  end)
+
   it("does not hold up main", function()
     for _, how in ipairs({
       'require("fixture").nanosleep(2)', "fixture.nanosleep(2)",

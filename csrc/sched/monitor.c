@@ -25,7 +25,9 @@ enum {
   QUIET_ROUNDS = 20,     // rounds without anything running before deep sleep
   ROUND_MIN_NS = 20000,  // at most one round in this time
   WOKEN_NS = 100000,     // when to look again whether those woken run
-  RUNNABLE_NS = 1000000, // runnable for so long: computes
+  COMPUTED_NS = 200000,  // who has used less CPU does not compute
+  RUNNABLE_NS = 1000000, // runnable for so long and used CPU: computes
+  WATCHED_NS = 2000000,  // after so long the watch begins anew
   PATIENCE = 2,          // signals without effect before a processor is taken
 };
 
@@ -103,6 +105,7 @@ typedef struct round {
   uint64_t next_ns; // when to look again
   unsigned woken;   // goroutines for which no hog has made way yet
   bool any_busy;
+  bool bound_waits;      // for a goroutine that was not sent a signal yet
   bool wants_help;       // an idle processor is to be woken
   gr_processor *retaken; // list by next_idle
 } round;
@@ -132,23 +135,29 @@ static bool is_blocked(gr_worker *w) {
 static void watch_cpu(gr_worker *w, uint64_t now_ns) {
   w->seen_cpu_ns = cpu_of(w);
   w->seen_at_ns = now_ns;
-  w->runnable_since_ns = 0;
 }
 
-// True if the thread computes: it does not sleep in the kernel now, and has
-// either used most of the time since it is watched or was found runnable for a
-// while (it may have to share a CPU). One that goes from one sleep to the next
-// is sent no signal, for that would cut a sleep in C code short.
+// True if the thread computes: it does not sleep in the kernel now, has used
+// some CPU since it is watched, and either most of that time or has been
+// runnable for a while (it may have to share a CPU). One that goes from one
+// sleep to the next is sent no signal, for that would cut a sleep in C code
+// short.
 static bool computes(gr_worker *w, uint64_t now_ns) {
   if (is_blocked(w)) {
     w->runnable_since_ns = 0;
+    watch_cpu(w, now_ns);
     return false;
   }
-  if (2 * (cpu_of(w) - w->seen_cpu_ns) >= now_ns - w->seen_at_ns)
-    return true;
   if (w->runnable_since_ns == 0)
     w->runnable_since_ns = now_ns;
-  return now_ns - w->runnable_since_ns >= RUNNABLE_NS;
+  uint64_t used_ns = cpu_of(w) - w->seen_cpu_ns;
+  uint64_t watched_ns = now_ns - w->seen_at_ns;
+  if (used_ns >= COMPUTED_NS && (2 * used_ns >= watched_ns ||
+                                 now_ns - w->runnable_since_ns >= RUNNABLE_NS))
+    return true;
+  if (watched_ns >= WATCHED_NS)
+    watch_cpu(w, now_ns);
+  return false;
 }
 
 static void signal_locked(gr_worker *w, uint64_t now_ns) {
@@ -164,19 +173,17 @@ static bool note_slice_locked(gr_worker *w, uint64_t now_ns) {
   w->seen_slice = slice;
   w->seen_since_ns = now_ns;
   w->signals = 0;
-  watch_cpu(w, now_ns);
   return true;
 }
 
+// At once, for the caller is free to take what runs there only now. That has
+// loaded no C module whose sleep a signal could cut short: it would not be on a
+// host's thread.
 void gr_monitor_make_way(gr_worker *w) {
-  uint64_t now_ns = gr_now_ns();
   gr_lock_lock(&gr_the_sched.lock);
-  bool waits = !w->is_gone && atomic_load(&w->bound_ready) &&
-               atomic_load(&w->g) && atomic_load(&w->p);
-  if (waits)
-    note_slice_locked(w, now_ns);
-  if (waits && computes(w, now_ns))
-    signal_locked(w, now_ns);
+  if (!w->is_gone && atomic_load(&w->bound_ready) && atomic_load(&w->g) &&
+      atomic_load(&w->p) && !is_blocked(w))
+    signal_locked(w, gr_now_ns());
   gr_lock_unlock(&gr_the_sched.lock);
 }
 
@@ -197,8 +204,10 @@ static bool look_after_locked(round *r, gr_processor *p, gr_worker *w) {
     watch_cpu(w, r->now_ns);
     return true;
   }
-  if (!busy)
+  if (!busy) {
+    r->bound_waits |= wanted;
     return false;
+  }
   if (r->woken > 0)
     r->woken--;
   w->signals += over;
@@ -248,7 +257,7 @@ static void look_at_workers(round *r) {
   }
   if (r->any_busy)
     sooner(r, r->now_ns + r->slice_ns / 2);
-  if (r->woken > 0)
+  if (r->woken > 0 || r->bound_waits)
     sooner(r, r->now_ns + WOKEN_NS);
   gr_lock_unlock(&s->lock);
 }
