@@ -575,6 +575,32 @@ describe("a C module", function()
     end)
   end
 
+  for how, ends in pairs({
+    ["go.exit"] = "go.exit('gone')",
+    ["an error"] = "error('no', 0)",
+    ["a wait"] = "go.sleep(0.01) return 'slept'",
+  }) do
+    it("lets go of the lock if its loading ends by " .. how, function()
+      assert.equal("1\n", output(([[
+        local task = go.spawn(function()
+          on_load = function() %s end
+          return require("fixture.calls")
+        end)
+        local others = {}
+        for i = 1, 10 do
+          others[i] = go.spawn(function()
+            on_load = function() return 1 end
+            return require("fixture.calls")
+          end)
+        end
+        task:join()
+        local sum = 0
+        for i = 1, 10 do sum = sum + select(2, others[i]:join()) end
+        print(sum // 10)
+      ]]):format(ends)))
+    end)
+  end
+
   it_with(NAMES, "works beside others in a hundred goroutines", function()
     local uses = {}
     for i, name in ipairs(NAMES) do

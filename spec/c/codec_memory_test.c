@@ -203,9 +203,25 @@ static void drop(trial *t) {
   gr_message_drop(&t->message);
 }
 
+static size_t bytes_of(const trial *t) {
+  gr_block *block =
+      t->message.kind == GR_MESSAGE_BLOCK ? t->message.block : t->block;
+  return block ? block->bytes : 0;
+}
+
+static size_t undisturbed_bytes(const char *chunk, lua_CFunction f) {
+  lua_State *L = open_with(chunk);
+  trial t = {0};
+  CHECK(call(L, f, &t));
+  size_t bytes = bytes_of(&t);
+  drop(&t);
+  lua_close(L);
+  return bytes;
+}
+
 // False when there is no nth allocation.
 static bool try_encode(const char *chunk, lua_CFunction f, const mode *m,
-                       unsigned long nth) {
+                       unsigned long nth, size_t bytes) {
   lua_State *L = open_with(chunk);
   trial t = {0};
   long before[THINGS];
@@ -218,8 +234,10 @@ static bool try_encode(const char *chunk, lua_CFunction f, const mode *m,
     CHECK(!t.block && t.message.kind == GR_MESSAGE_NIL);
     CHECK(gr_block_count() == 0);
     check_things(before);
-    CHECK(call(L, f, &t)); // all is as it was
+    lua_gc(L, LUA_GCCOLLECT, 0); // nor does it refer to what was left half done
+    CHECK(call(L, f, &t));       // all is as it was
   }
+  CHECK(bytes_of(&t) == bytes);
   drop(&t);
   CHECK(gr_block_count() == 0);
   check_things(before);
@@ -265,9 +283,12 @@ static unsigned long trials;
 
 static void encode_each(const char *chunk, const mode *m) {
   lua_CFunction encoders[] = {encode_block, encode_message};
-  for (int i = 0; i < 2; i++)
-    for (unsigned long n = 1; try_encode(chunk, encoders[i], m, n); n = next(n))
+  for (int i = 0; i < 2; i++) {
+    lua_CFunction f = encoders[i];
+    size_t bytes = undisturbed_bytes(chunk, f);
+    for (unsigned long n = 1; try_encode(chunk, f, m, n, bytes); n = next(n))
       trials++;
+  }
 }
 
 static void push_each(const char *chunk, const mode *m) {

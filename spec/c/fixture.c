@@ -155,6 +155,14 @@ static const luaL_Reg functions[] = {
 };
 
 int luaopen_fixture(lua_State *L);
+int luaopen_fixture_calls(lua_State *L);
+
+// Loading it calls the global function on_load.
+int luaopen_fixture_calls(lua_State *L) {
+  lua_getglobal(L, "on_load");
+  lua_call(L, 0, 1);
+  return 1;
+}
 
 int luaopen_fixture(lua_State *L) {
   make_box_type(L);
