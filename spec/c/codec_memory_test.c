@@ -89,7 +89,7 @@ static const char *const values[] = {
     "return thing(1)",
     "return ('x'):rep(1000)",
     "return { 1, 2, { 3 }, key = { [true] = 'yes', [1.5] = 'float' } }",
-    "return print, string, math.floor",
+    "return string, print, math.floor",
     "local t = { thing(1), thing(2), { thing(3), thing(4) }, thing(5) }\n"
     "t.again = t[3]; return t, t[1], thing(6)",
     "local t = {}; for i = 1, 40 do t[i] = { i, thing(i % 6 + 1) } end\n"
