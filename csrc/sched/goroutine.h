@@ -111,6 +111,7 @@ struct gr_goroutine {
 // One lua_resume in progress, on the C stack of its goroutine.
 typedef struct gr_resume {
   lua_State *from;
+  lua_State *co; // which it has resumed
   struct gr_resume *outer;
 } gr_resume;
 

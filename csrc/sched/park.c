@@ -3,6 +3,7 @@
 // done once they are off their stacks is a commit, on the scheduler's.
 #include <lua.h>
 
+#include "sched/pin.h"
 #include "sched/sched.h"
 
 // --- waking ---
@@ -70,13 +71,32 @@ void gr_start(gr_goroutine *g) {
 
 // --- switching away ---
 
+// The same for a goroutine that has foreign C code: below a function of that it
+// is bound to its thread until it goes on. Any waker sees that, since it is
+// there before commit. (No such code runs on the thread of a main.)
+static GR_NOINLINE void switch_away_foreign(gr_worker *w, gr_goroutine *g) {
+  bool pins = !g->bound && !w->main && gr_pin_is_under_foreign(g);
+  if (pins) {
+    g->bound = w;
+    w->runs_bound_only = true;
+  }
+  gr_context_switch(&g->context, &w->context);
+  if (pins) {
+    g->bound = NULL;
+    w->runs_bound_only = false;
+  }
+}
+
 // Leaves the running goroutine's stack; the scheduler then calls commit.
 static void switch_away(gr_commit commit, void *arg) {
   gr_worker *w = gr_worker_self();
   gr_goroutine *g = atomic_load_explicit(&w->g, memory_order_relaxed);
   w->commit = commit;
   w->commit_arg = arg;
-  gr_context_switch(&g->context, &w->context);
+  if (GR_UNLIKELY(atomic_load_explicit(&g->foreign, memory_order_relaxed)))
+    switch_away_foreign(w, g);
+  else
+    gr_context_switch(&g->context, &w->context);
 }
 
 typedef struct park {

@@ -61,24 +61,70 @@ static int fixture_resume(lua_State *L) {
   return 1;
 }
 
-// Calls f under a recursive lock, which only its thread can unlock. Whether
-// that worked.
-static int fixture_locked(lua_State *L) {
-  static pthread_mutex_t lock;
-  static bool made;
-  if (!made) {
-    pthread_mutexattr_t attr;
-    pthread_mutexattr_init(&attr);
-    pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_RECURSIVE);
-    pthread_mutex_init(&lock, &attr);
-    made = true;
-  }
-  pthread_mutex_lock(&lock);
+// A lock that belongs to the thread which holds it, and how often it is held.
+typedef struct owned_lock {
+  pthread_mutex_t mutex;
+  lua_State *owner; // the state of the goroutine inside; guarded by mutex
+  int held;
+} owned_lock;
+
+static owned_lock recursive_lock, checking_lock;
+
+static void make_lock(owned_lock *lock, int type) {
+  pthread_mutexattr_t attr;
+  pthread_mutexattr_init(&attr);
+  pthread_mutexattr_settype(&attr, type);
+  pthread_mutex_init(&lock->mutex, &attr);
+  pthread_mutexattr_destroy(&attr);
+}
+
+static void make_locks(void) {
+  make_lock(&recursive_lock, PTHREAD_MUTEX_RECURSIVE);
+  make_lock(&checking_lock, PTHREAD_MUTEX_ERRORCHECK);
+}
+
+static lua_State *state_of(lua_State *L) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
+  lua_State *state = lua_tothread(L, -1);
+  lua_pop(L, 1);
+  return state;
+}
+
+// Calls f under the lock. Whether it could be locked and unlocked, and no
+// other goroutine was inside: a recursive lock lets in whoever comes on the
+// same thread.
+static int call_locked(lua_State *L, owned_lock *lock) {
+  lua_State *state = state_of(L);
+  lua_settop(L, 1);
+  bool ok = pthread_mutex_lock(&lock->mutex) == 0;
+  ok = ok && (lock->held == 0 || lock->owner == state);
+  lock->owner = state;
+  lock->held++;
   int failed = lua_pcall(L, 0, 0, 0);
-  bool unlocked = pthread_mutex_unlock(&lock) == 0;
+  ok = ok && lock->owner == state;
+  lock->held--;
+  ok = pthread_mutex_unlock(&lock->mutex) == 0 && ok;
   if (failed)
     return lua_error(L);
-  lua_pushboolean(L, unlocked);
+  lua_pushboolean(L, ok);
+  return 1;
+}
+
+static int fixture_locked(lua_State *L) {
+  return call_locked(L, &recursive_lock);
+}
+
+static int fixture_locked_once(lua_State *L) {
+  return call_locked(L, &checking_lock);
+}
+
+static int hidden_locked(lua_State *L) {
+  return call_locked(L, &recursive_lock);
+}
+
+// The same as `locked`, but not to be found in the module.
+static int fixture_hidden(lua_State *L) {
+  lua_pushcfunction(L, hidden_locked);
   return 1;
 }
 
@@ -147,6 +193,8 @@ static const luaL_Reg functions[] = {
     {"spin", fixture_spin},
     {"resume", fixture_resume},
     {"locked", fixture_locked},
+    {"locked_once", fixture_locked_once},
+    {"hidden", fixture_hidden},
     {"thread", fixture_thread},
     {"deep", fixture_deep},
     {"box", fixture_box},
@@ -165,6 +213,8 @@ int luaopen_fixture_calls(lua_State *L) {
 }
 
 int luaopen_fixture(lua_State *L) {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  pthread_once(&once, make_locks);
   make_box_type(L);
   luaL_newlib(L, functions);
   return 1;
