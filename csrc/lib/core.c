@@ -49,6 +49,7 @@ luaopen_goroutines_core(lua_State *L);
 
 int luaopen_goroutines_core(lua_State *L) {
   luaL_checkversion(L);
+  gr_arg_runtime(L, "require");
   if (!gr_self())
     start(L);
   gr_state_open(L, gr_self()->is_main);

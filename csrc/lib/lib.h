@@ -22,6 +22,15 @@
 // first argument is 1, at stack index 2.
 int gr_arg_error(lua_State *L, int arg, const char *name, const char *why);
 
+void gr_arg_child_error(lua_State *L, const char *name);
+
+// Raises in the child of a fork. The checks below do so, too: only a function
+// that begins with none of them calls it.
+static inline void gr_arg_runtime(lua_State *L, const char *name) {
+  if (gr_is_child())
+    gr_arg_child_error(L, name);
+}
+
 // "... (what expected, got ...)" about the value at the index.
 int gr_arg_type_error(lua_State *L, int index, int arg, const char *name,
                       const char *what);

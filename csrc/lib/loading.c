@@ -20,7 +20,7 @@ static _Atomic(gr_goroutine *) holder; // stored by the holder alone
 // The running goroutine gets foreign C code otherwise than by `require`.
 static void become_foreign(void) {
   gr_goroutine *g = gr_self();
-  if (!g || g->is_main || g->has_c_modules)
+  if (!g || g->is_main || g->has_c_modules || gr_is_child())
     return;
   g->has_c_modules = true;
   atomic_store(&g->foreign, true);
@@ -75,7 +75,7 @@ void gr_loading_abandon(void) {
 
 // Calls the function, the upvalue, under the lock.
 static int call_locked(lua_State *L) {
-  bool has_it = atomic_load(&holder) == gr_self();
+  bool has_it = gr_is_child() || atomic_load(&holder) == gr_self();
   lua_pushvalue(L, lua_upvalueindex(1));
   lua_insert(L, 1);
   if (!has_it)

@@ -411,7 +411,8 @@ static void *run_monitor(void *unused) {
 }
 
 void gr_monitor_kick(void) {
-  gr_loop_wake(&monitor.loop);
+  if (!gr_is_child()) // who shares the descriptor with the parent
+    gr_loop_wake(&monitor.loop);
 }
 
 int gr_monitor_start(void) {

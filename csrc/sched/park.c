@@ -136,6 +136,8 @@ static void commit_park(gr_goroutine *g, void *arg) {
 
 // Nobody is there any more to wake main, or to run anything.
 static bool has_stopped(gr_goroutine *g) {
+  if (gr_is_child())
+    return true;
   return GR_UNLIKELY(atomic_load_explicit(&gr_the_sched.stopping,
                                           memory_order_relaxed)) &&
          g->is_main;
@@ -215,6 +217,8 @@ static void commit_without_processor(gr_goroutine *g, void *arg) {
 }
 
 void gr_enter_slow(gr_worker *w) {
+  if (gr_is_child())
+    return;
   gr_lock_lock(&gr_the_sched.lock); // a retake in progress holds it
   gr_processor *p = atomic_load_explicit(&w->p, memory_order_relaxed);
   gr_lock_unlock(&gr_the_sched.lock);
@@ -232,7 +236,7 @@ static void commit_leave_main(gr_goroutine *g, void *arg) {
 void gr_leave_main_thread(void) {
   gr_worker *w = gr_worker_self();
   gr_goroutine *g = gr_self();
-  if (!w->main || g->bound)
+  if (!w->main || g->bound || gr_is_child())
     return;
   bool was_foreign = atomic_exchange(&g->foreign, true);
   switch_away(commit_leave_main, NULL);

@@ -18,6 +18,8 @@ static struct sigaction previous[NSIG]; // written before ours is installed
 // --- giving way ---
 
 void gr_preempt_poll(void) {
+  if (gr_is_child())
+    return;
   gr_enter();
   gr_leave();
 }

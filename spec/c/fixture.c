@@ -2,11 +2,14 @@
 // A C module as others write them, for the specs: it blocks its thread without
 // telling anybody, computes in C, resumes coroutines, calls back while it holds
 // a lock that belongs to its thread, and has types of its own.
+#include <errno.h>
 #include <lauxlib.h>
 #include <lua.h>
 #include <pthread.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <sys/select.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -141,6 +144,25 @@ static int fixture_deep(lua_State *L) {
   return 1;
 }
 
+// Forks. The child calls f and goes on in Lua, if f returns; here the result is
+// the child's exit status, or 128 and its signal.
+static int fixture_fork(lua_State *L) {
+  lua_settop(L, 1);
+  fflush(NULL);
+  pid_t child = fork();
+  if (child == 0) {
+    lua_call(L, 0, 0);
+    lua_pushnil(L);
+    return 1;
+  }
+  int status;
+  while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+    ;
+  lua_pushinteger(L, WIFEXITED(status) ? WEXITSTATUS(status)
+                                       : 128 + WTERMSIG(status));
+  return 1;
+}
+
 // The kernel's number of the thread that runs this.
 static int fixture_thread(lua_State *L) {
   lua_pushinteger(L, (lua_Integer)gettid());
@@ -195,6 +217,7 @@ static const luaL_Reg functions[] = {
     {"locked", fixture_locked},
     {"locked_once", fixture_locked_once},
     {"hidden", fixture_hidden},
+    {"fork", fixture_fork},
     {"thread", fixture_thread},
     {"deep", fixture_deep},
     {"box", fixture_box},
