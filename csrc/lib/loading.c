@@ -17,7 +17,7 @@
 static gr_channel *lock;
 static _Atomic(gr_goroutine *) holder; // stored by the holder alone
 
-// The running goroutine gets foreign C code otherwise than by `require`.
+// The running goroutine gets foreign C code.
 static void become_foreign(void) {
   gr_goroutine *g = gr_self();
   if (!g || g->is_main || g->has_c_modules || gr_is_child())
@@ -90,6 +90,7 @@ static int call_locked(lua_State *L) {
 static int search(lua_State *L) {
   int count = call_locked(L);
   if (count > 0 && lua_isfunction(L, 1)) {
+    become_foreign();                    // which opening it already calls for
     if (count > 1 && lua_isstring(L, 2)) // messages may have its functions
       dlopen(lua_tostring(L, 2), RTLD_NOW | RTLD_NODELETE | RTLD_NOLOAD);
     lua_pushvalue(L, 1);

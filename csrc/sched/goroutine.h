@@ -88,7 +88,8 @@ struct gr_goroutine {
   // block its thread unannounced: it does not run on the thread of a main.
   atomic_bool foreign;
 
-  bool has_c_modules; // its own: `foreign` for good
+  // Its own: `foreign` for good, since there is such code in its state.
+  bool has_c_modules;
 
   void (*entry)(gr_goroutine *g);
   void *owner; // the task, for the layers above

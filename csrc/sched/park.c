@@ -71,7 +71,7 @@ void gr_start(gr_goroutine *g) {
 
 // --- switching away ---
 
-// The same for a goroutine that has foreign C code: below a function of that it
+// For a goroutine that has foreign C code: below a function of that it
 // is bound to its thread until it goes on. Any waker sees that, since it is
 // there before commit. (No such code runs on the thread of a main.)
 static GR_NOINLINE void switch_away_foreign(gr_worker *w, gr_goroutine *g) {
@@ -93,7 +93,7 @@ static void switch_away(gr_commit commit, void *arg) {
   gr_goroutine *g = atomic_load_explicit(&w->g, memory_order_relaxed);
   w->commit = commit;
   w->commit_arg = arg;
-  if (GR_UNLIKELY(atomic_load_explicit(&g->foreign, memory_order_relaxed)))
+  if (GR_UNLIKELY(g->has_c_modules))
     switch_away_foreign(w, g);
   else
     gr_context_switch(&g->context, &w->context);
