@@ -193,7 +193,13 @@ void gr_yield(void) {
     switch_away(commit_yield, NULL);
 }
 
+// The slice is over, also for what would inherit it: a chain of goroutines that
+// start the next one each would go on in it for ever.
 void gr_leave_slow(gr_worker *w) {
+  gr_processor *p = atomic_load_explicit(&w->p, memory_order_relaxed);
+  gr_goroutine *heir = gr_runq_pop_next(&p->runq);
+  if (heir)
+    gr_push_local(p, heir);
   atomic_store_explicit(&w->preempt, 0, memory_order_relaxed);
   atomic_fetch_add_explicit(&gr_the_sched.preemptions, 1, memory_order_relaxed);
   switch_away(commit_yield, NULL);
