@@ -245,7 +245,8 @@ static void look_at_workers(round *r) {
     if (w->is_gone || (p && p->is_idle) || !atomic_load(&w->g))
       continue;
     if (p && is_kept_waiting(w, p)) {
-      atomic_store(&p->patience, 0);
+      atomic_store(&p->ready_patience.patience, 0);
+      atomic_store(&p->start_patience.patience, 0);
       r->wants_help = true;
     }
     if (!p) {

@@ -19,21 +19,25 @@ static void mark_runnable(gr_goroutine *g) {
 // more seldom the more often that was in vain: partners that take turns would
 // keep another worker searching for ever. A thief that finds something ripe
 // there makes the waking prompt again; and the monitor wakes somebody if a
-// processor is idle while a next slot stays full.
-static void wake_for_next(gr_processor *p) {
-  enum { PATIENCE_MAX = 4096 };
-  if (p->quiet_turns > 0) {
-    p->quiet_turns--;
+// processor is idle while a next slot stays full. New goroutines are counted
+// apart, and are waited for less: one that is started by who goes on computing
+// may take long, and the start itself is so dear that a waking adds little.
+enum { READY_PATIENCE_MAX = 4096, START_PATIENCE_MAX = 64 };
+
+static void wake_for_next(gr_patience *at, unsigned max) {
+  unsigned patience = atomic_load_explicit(&at->patience, memory_order_relaxed);
+  if (at->quiet_turns > 0 && patience > 0) {
+    at->quiet_turns--;
     return;
   }
-  unsigned patience = atomic_load_explicit(&p->patience, memory_order_relaxed);
-  p->quiet_turns = patience;
-  if (patience < PATIENCE_MAX)
-    atomic_store_explicit(&p->patience, 2 * patience + 1, memory_order_relaxed);
+  at->quiet_turns = patience;
+  if (patience < max)
+    atomic_store_explicit(&at->patience, 2 * patience + 1,
+                          memory_order_relaxed);
   gr_wake_processor();
 }
 
-void gr_ready(gr_goroutine *g) {
+static void ready(gr_goroutine *g, bool is_new) {
   gr_worker *w = gr_worker_self();
   gr_processor *p =
       w ? atomic_load_explicit(&w->p, memory_order_relaxed) : NULL;
@@ -45,7 +49,10 @@ void gr_ready(gr_goroutine *g) {
   if (p) {
     gr_goroutine *displaced = gr_runq_set_next(&p->runq, g);
     if (!displaced) {
-      wake_for_next(p);
+      if (is_new)
+        wake_for_next(&p->start_patience, START_PATIENCE_MAX);
+      else
+        wake_for_next(&p->ready_patience, READY_PATIENCE_MAX);
       return;
     }
     gr_push_local(p, displaced);
@@ -53,6 +60,10 @@ void gr_ready(gr_goroutine *g) {
     gr_push_shared(&gr_the_sched.woken, g);
   }
   gr_wake_processor();
+}
+
+void gr_ready(gr_goroutine *g) {
+  ready(g, false);
 }
 
 void gr_ready_woken(gr_goroutine *g) {
@@ -66,7 +77,7 @@ void gr_ready_woken(gr_goroutine *g) {
 }
 
 void gr_start(gr_goroutine *g) {
-  gr_ready(g);
+  ready(g, true);
 }
 
 // --- switching away ---

@@ -2,12 +2,14 @@
 // A C module as others write them, for the specs: it blocks its thread without
 // telling anybody, computes in C, resumes coroutines, calls back while it holds
 // a lock that belongs to its thread, and has types of its own.
+#include <dirent.h>
 #include <errno.h>
 #include <lauxlib.h>
 #include <lua.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/select.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -169,6 +171,42 @@ static int fixture_thread(lua_State *L) {
   return 1;
 }
 
+// What the kernel says of a thread of this process: how long it ran, and how
+// long it had to wait for a CPU, in seconds.
+static bool read_times(const char *thread, double *ran, double *waited) {
+  char path[300];
+  unsigned long long ran_ns, waited_ns;
+  snprintf(path, sizeof path, "/proc/self/task/%s/schedstat", thread);
+  FILE *f = fopen(path, "r");
+  if (!f)
+    return false;
+  bool got = fscanf(f, "%llu %llu", &ran_ns, &waited_ns) == 2;
+  fclose(f);
+  *ran = got ? (double)ran_ns * 1e-9 : 0;
+  *waited = got ? (double)waited_ns * 1e-9 : 0;
+  return got;
+}
+
+// A table from the numbers of all threads to { ran, waited }.
+static int fixture_times(lua_State *L) {
+  DIR *threads = opendir("/proc/self/task");
+  struct dirent *entry;
+  double ran, waited;
+  lua_newtable(L);
+  while (threads && (entry = readdir(threads)))
+    if (entry->d_name[0] != '.' && read_times(entry->d_name, &ran, &waited)) {
+      lua_createtable(L, 2, 0);
+      lua_pushnumber(L, ran);
+      lua_rawseti(L, -2, 1);
+      lua_pushnumber(L, waited);
+      lua_rawseti(L, -2, 2);
+      lua_rawseti(L, -2, atoi(entry->d_name));
+    }
+  if (threads)
+    closedir(threads);
+  return 1;
+}
+
 // A userdata that holds an integer. It can be sent; a sealed one cannot.
 
 static int fixture_box(lua_State *L) {
@@ -219,6 +257,7 @@ static const luaL_Reg functions[] = {
     {"hidden", fixture_hidden},
     {"fork", fixture_fork},
     {"thread", fixture_thread},
+    {"times", fixture_times},
     {"deep", fixture_deep},
     {"box", fixture_box},
     {"sealed", fixture_sealed},
