@@ -93,6 +93,11 @@ struct gr_goroutine {
   void (*entry)(gr_goroutine *g);
   void *owner; // the task, for the layers above
 
+  // CPU time: only counted where there is a limit (not 0). Written by the
+  // thread that runs it; read by the monitor. `since` is of that thread.
+  _Atomic(uint64_t) cpu_limit_ns, cpu_used_ns, cpu_since_ns;
+  atomic_bool is_struck; // found over its limit; the next hook tells it
+
   uint64_t id;
   lua_State *L; // its state's main thread; written before it runs
   // The coroutine that runs, which is the one to arm. Written by the goroutine
