@@ -736,6 +736,7 @@ function go.stats() end
 --- others what has been since the start.
 ---@class goroutines.stats
 ---@field goroutines integer those that exist, main included
+---@field leaked integer those of them that can never go on: they wait, without a timeout, on channels or for tasks that nobody has but such goroutines, each waiting on all that it shares with another. To find them takes time in proportion to the number of goroutines that wait, and these do not run meanwhile
 ---@field channels integer those that exist, also of tickers and `go.after`
 ---@field timers integer those that exist, also of tickers and `go.after`
 ---@field messages integer encoded values: under way, or kept by tasks, timers and settings

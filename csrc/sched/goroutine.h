@@ -77,6 +77,7 @@ struct gr_goroutine {
   // until it has left the function that waited.
   gr_wait_kind wait_kind;
   const void *wait_object;
+  bool wait_is_timed; // it has a deadline
 
   gr_deadline deadline; // of the present wait
 
