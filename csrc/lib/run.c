@@ -7,6 +7,7 @@
 
 #include "base/arena.h"
 #include "lib/lib.h"
+#include "sync/holder.h"
 
 static struct {
   gr_lock lock;
@@ -345,6 +346,8 @@ static GR_NORETURN void end(lua_State *L, lifetime *life) {
     gr_block_disown(life->outcome, life->task);
   if (L)
     close_state(L);
+  if (gr_self()->held)
+    gr_holder_ended(life->task);
   if (life->task->detached && life->state == GR_TASK_FAILED) {
     tell(life->task);
     life->task->joined = true; // told
