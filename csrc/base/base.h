@@ -46,6 +46,7 @@ typedef enum gr_status {
   GR_DEADLOCK,    // the wait could never have ended
   GR_STOPPED,     // the runtime has stopped: the host's state is closing
   GR_INTERRUPTED, // a pending Lua hook of the host wants to run (Ctrl-C)
+  GR_RECURSIVE,   // it would wait for itself
 } gr_status;
 
 // A point in time on the monotonic clock, in nanoseconds.

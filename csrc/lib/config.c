@@ -8,6 +8,7 @@
 #include "lib/lib.h"
 #include "sched/preempt.h"
 #include "sync/leak.h"
+#include "sync/object.h"
 
 static const char *const on_error_names[] = {"report", "exit", NULL};
 static const char *const preempt_names[] = {"signal", "count", "off", NULL};
@@ -185,6 +186,7 @@ static int go_stats(lua_State *L) {
   put(L, "leaked", leaks.count);
   put(L, "channels", gr_channel_count_all());
   put(L, "timers", gr_timer_count());
+  put(L, "sync_objects", gr_object_count());
   put(L, "messages", gr_block_count());
   put(L, "handles", gr_handle_count());
   put(L, "procs", atomic_load(&s->procs));

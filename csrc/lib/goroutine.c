@@ -15,7 +15,7 @@ static void task_release(void *object) {
 }
 
 const gr_handle_type gr_task_type = {"goroutines.task", task_retain,
-                                     task_release};
+                                     task_release, NULL};
 
 // --- starting ---
 

@@ -43,9 +43,17 @@ lua_Integer gr_arg_integer(lua_State *L, int index, int arg, const char *name,
                            lua_Integer min, lua_Integer max);
 void gr_arg_function(lua_State *L, int index, int arg, const char *name);
 
+// Raises: there is no such handle at index 1.
+int gr_arg_bad_self(lua_State *L, const gr_handle_type *type, const char *name);
+
 // The handle of this type at index 1: a method's self.
-gr_handle *gr_arg_handle(lua_State *L, const gr_handle_type *type,
-                         const char *name);
+static inline gr_handle *gr_arg_handle(lua_State *L, const gr_handle_type *type,
+                                       const char *name) {
+  gr_handle *handle = gr_handle_test(L, 1, type);
+  if (GR_UNLIKELY(!handle))
+    gr_arg_bad_self(L, type, name);
+  return handle;
+}
 
 // Its object.
 static inline void *gr_arg_self(lua_State *L, const gr_handle_type *type,
@@ -65,6 +73,28 @@ bool gr_wait_again(lua_State *L, gr_status status);
 
 // Pushes nil, "timeout" or nil, "closed".
 int gr_push_failure(lua_State *L, gr_status status);
+
+// --- objects of sync (sync.c) ---
+
+// Registers the type with these methods, a tostring, and further metamethods
+// (or NULL); for its `open`.
+void gr_sync_register(lua_State *L, const gr_handle_type *type,
+                      const luaL_Reg *methods, const luaL_Reg *meta);
+
+// Pushes the handle of a new object, or raises if there is none: NULL.
+int gr_sync_push(lua_State *L, const gr_handle_type *type, void *object);
+
+// Waits by this function until it gives something else than GR_INTERRUPTED.
+// Raises what gr_wait_again does; else returns the status.
+typedef gr_status (*gr_sync_wait)(void *object, uint64_t deadline_ns);
+gr_status gr_sync_wait_for(lua_State *L, gr_sync_wait wait, void *object,
+                           uint64_t deadline_ns);
+
+// Pushes true, or nil and "timeout".
+int gr_sync_push_outcome(lua_State *L, gr_status status);
+
+// Pushes and returns 'goroutine 7 "name"', with " (it has ended)" if it has.
+const char *gr_sync_push_holder(lua_State *L, uint64_t id);
 
 // --- states (state.c) ---
 
@@ -157,6 +187,17 @@ void gr_lib_channel(lua_State *L);
 void gr_lib_select(lua_State *L);
 void gr_lib_time(lua_State *L);
 void gr_lib_config(lua_State *L);
+void gr_lib_sync(lua_State *L);
+void gr_sync_add_types(void); // of handles, to messages
+void gr_lib_mutex(lua_State *L);
+void gr_lib_rwmutex(lua_State *L);
+void gr_lib_waitgroup(lua_State *L);
+void gr_lib_once(lua_State *L);
+void gr_lib_cond(lua_State *L);
+void gr_lib_semaphore(lua_State *L);
+void gr_lib_barrier(lua_State *L);
+void gr_lib_atomic(lua_State *L);
+void gr_lib_map(lua_State *L);
 
 // Replacements in the standard libraries of this state.
 void gr_lib_coroutine(lua_State *L);
@@ -186,7 +227,9 @@ void gr_write_error(const char *text);
 void gr_push_title(lua_State *L, const gr_task *task, uint64_t id);
 
 extern const gr_handle_type gr_channel_type, gr_ticker_type, gr_timer_type,
-    gr_task_type;
+    gr_task_type, gr_mutex_type, gr_rwmutex_type, gr_waitgroup_type,
+    gr_once_type, gr_cond_type, gr_semaphore_type, gr_barrier_type,
+    gr_atomic_type, gr_map_type;
 enum { GR_VIEW_BOTH, GR_VIEW_SENDER, GR_VIEW_RECEIVER };
 
 // Runs before the process ends.

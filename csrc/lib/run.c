@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "lib/lib.h"
+#include "sync/holder.h"
 
 static struct {
   gr_lock lock;
@@ -290,6 +291,8 @@ static GR_NORETURN void end(lua_State *L, lifetime *life) {
     gr_block_disown(life->outcome, life->task);
   if (L)
     gr_state_close(L);
+  if (gr_self()->held)
+    gr_holder_ended(life->task);
   if (life->task->detached && life->state == GR_TASK_FAILED) {
     tell(life->task);
     life->task->joined = true; // told

@@ -70,12 +70,13 @@ static void make_callable(lua_State *L) {
 }
 
 static void make_module(lua_State *L) {
-  lua_createtable(L, 0, 32);
+  lua_createtable(L, 0, 40);
   gr_lib_goroutine(L);
   gr_lib_time(L);
   gr_lib_channel(L);
   gr_lib_select(L);
   gr_lib_config(L);
+  gr_lib_sync(L);
   make_callable(L);
   lua_pushvalue(L, -1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &module_key);

@@ -22,9 +22,9 @@ static void timer_release(void *object) {
 }
 
 const gr_handle_type gr_ticker_type = {"goroutines.ticker", ticker_retain,
-                                       ticker_release};
+                                       ticker_release, NULL};
 const gr_handle_type gr_timer_type = {"goroutines.timer", timer_retain,
-                                      timer_release};
+                                      timer_release, NULL};
 
 static int time_now(lua_State *L) {
   lua_pushnumber(L, gr_seconds(gr_now_ns()));

@@ -40,6 +40,15 @@ typedef enum gr_wait_kind {
   GR_WAIT_SELECT_NONE,
   GR_WAIT_SLEEP,
   GR_WAIT_JOIN,
+  GR_WAIT_MUTEX,
+  GR_WAIT_RLOCK,
+  GR_WAIT_WLOCK,
+  GR_WAIT_GROUP,
+  GR_WAIT_ONCE,
+  GR_WAIT_COND,
+  GR_WAIT_SEMAPHORE,
+  GR_WAIT_BARRIER,
+  GR_WAIT_MAP,
   GR_WAIT_OTHERS, // main, after go.exit
 } gr_wait_kind;
 
@@ -73,8 +82,9 @@ struct gr_goroutine {
   void *woken_by;
 
   // The last wait, for dumps. The object, if any: the channel, the cases of a
-  // select, the task that is joined. Valid while the goroutine waits, and then
-  // until it has left the function that waited.
+  // select, the task that is joined, the object of sync, the entry of a map.
+  // Valid while the goroutine waits, and then until it has left the function
+  // that waited.
   gr_wait_kind wait_kind;
   const void *wait_object;
   bool wait_is_timed; // it has a deadline
@@ -100,6 +110,8 @@ struct gr_goroutine {
   atomic_bool is_struck; // found over its limit; the next hook tells it
 
   uint64_t id;
+  // Mutexes it holds. Its own; too high after one was freed while it held it.
+  uint32_t held;
   lua_State *L; // its state's main thread; written before it runs
   // The coroutine that runs, which is the one to arm. Written by the goroutine
   // and by nobody else; read by the signal handler on its thread, and by dumps

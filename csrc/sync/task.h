@@ -47,6 +47,11 @@ typedef struct gr_task {
   gr_link failed; // guarded by the list's lock
 
   gr_block *call; // function and arguments, until it has begun; the goroutine's
+
+  // Called once the goroutine is gone, on a scheduler's stack, or NULL. Set
+  // before it starts.
+  void (*on_end)(void *arg);
+  void *on_end_arg;
 } gr_task;
 
 // A task with one reference. Takes over `call`; copies the name (may be NULL).
