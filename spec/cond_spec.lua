@@ -245,6 +245,19 @@ describe("a condition variable", function()
     assert.matches("^cond: 0x", text)
   end)
 
+  it("holds the mutex when a wait for a signal was interrupted", function()
+    assert.equal("false\ttrue\n", helper.lua([[
+      local go = require("goroutines")
+      local m = go.mutex()
+      local c = go.cond(m)
+      local keep = go.timer(9, print)
+      io.popen("sleep 0.2; kill -INT $PPID")
+      m:lock()
+      local ok = pcall(c.wait, c)
+      io.stdout:write(tostring(ok), "\t", tostring(pcall(m.unlock, m)), "\n")
+    ]]).stdout)
+  end)
+
   it("holds the mutex when a wait for a signal was a deadlock", function()
     assert.equal("false\ttrue\n", helper.lua([[
       local go = require("goroutines")

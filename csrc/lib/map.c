@@ -103,6 +103,7 @@ static int put(lua_State *L, gr_map *m, const char *name) {
 static int map_set(lua_State *L) {
   gr_map *m = gr_arg_self(L, &gr_map_type, "set");
   gr_arg_count(L, 3, "set");
+  check_key(L, m, "set");
   if (lua_isnone(L, 3))
     gr_arg_error(L, 2, "set", "value expected; nil deletes");
   return put(L, m, "set");
