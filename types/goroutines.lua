@@ -137,6 +137,8 @@ function go.spawn(opts, f, ...) end
 --- The options of `go.spawn`.
 ---@class goroutines.spawn_options
 ---@field name? string what the goroutine is called in tracebacks and errors; up to a NUL
+---@field memory_limit? number bytes that its Lua state may take; what would go over that raises `not enough memory` in it, after a full collection. A tenth (16 KB at least) is added then for handlers, until half is free again. Messages in transit and what C modules allocate themselves do not count
+---@field cpu_limit? number seconds of CPU time that it may use; then it gets the error `cpu limit exceeded` where it is. If it catches that and goes on for another tenth (1 ms at least), it is ended as by `go.exit`, failed with that error: its `__close` handlers run. A long call of a C function is not interrupted, nor a handler of a coroutine that the error has ended. Not with `preempt = "off"`
 ---@field thread? boolean has it run as if it called `go.lock_thread` first
 
 --- The task of the running goroutine.
@@ -187,7 +189,12 @@ function go.exit(...) end
 
 --- Calls `f(...)` here, after telling the scheduler that it may block the thread
 --- in C. Other goroutines then run on another thread at once, and not only when
---- the scheduler has noticed.
+--- the scheduler has noticed. `os.execute`, `io.popen`, and all of `io` and files'
+--- methods tell it themselves.
+---
+--- There are at most `GOROUTINES_THREADS` of the environment threads (1,000; at
+--- least 2). When they are all in such calls, other goroutines wait until one
+--- ends, which is told on stderr once. Threads without work end.
 ---
 --- Waits: as long as `f` does. It blocks the thread, not the processor.
 ---
@@ -1440,6 +1447,7 @@ function go.stats() end
 --- others what has been since the start.
 ---@class goroutines.stats
 ---@field goroutines integer those that exist, main included
+---@field leaked integer those of them that can never go on: they wait, without a timeout, on channels or for tasks that nobody has but such goroutines, each waiting on all that it shares with another. To find them takes time in proportion to the number of goroutines that wait, and these do not run meanwhile
 ---@field channels integer those that exist, also of tickers and `go.after`
 ---@field timers integer those that exist, also of tickers and `go.after`
 ---@field sync_objects integer mutexes, wait groups, maps and the like that exist

@@ -56,6 +56,9 @@ typedef enum gr_status {
 // Nanoseconds on the monotonic clock; never 0. Any thread, signal-safe.
 uint64_t gr_now_ns(void);
 
+// CPU time that the calling thread has used.
+uint64_t gr_thread_cpu_ns(void);
+
 // Tells the processor that this is a spinning loop.
 static inline void gr_cpu_relax(void) {
 #if defined(__x86_64__) || defined(__i386__)

@@ -2,10 +2,12 @@
 // go.configure and go.stats.
 #include <math.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "lib/lib.h"
 #include "sched/preempt.h"
+#include "sync/leak.h"
 #include "sync/object.h"
 
 static const char *const on_error_names[] = {"report", "exit", NULL};
@@ -176,7 +178,12 @@ static int go_stats(lua_State *L) {
   gr_arg_count(L, 0, "stats");
   gr_stack_count(&stacks, &unguarded);
   lua_createtable(L, 0, 16);
+  gr_enter();
+  gr_leaks leaks = gr_leaks_find();
+  gr_leave();
+  free(leaks.ids);
   put(L, "goroutines", atomic_load(&s->goroutine_count));
+  put(L, "leaked", leaks.count);
   put(L, "channels", gr_channel_count_all());
   put(L, "timers", gr_timer_count());
   put(L, "sync_objects", gr_object_count());
@@ -185,7 +192,7 @@ static int go_stats(lua_State *L) {
   put(L, "procs", atomic_load(&s->procs));
   put(L, "idle_procs", atomic_load(&s->idle_count));
   gr_lock_lock(&s->lock);
-  uint32_t threads = s->worker_count;
+  uint32_t threads = s->threads;
   gr_lock_unlock(&s->lock);
   put(L, "threads", threads);
   put(L, "stacks", stacks);

@@ -8,6 +8,7 @@
 #include <lauxlib.h>
 #include <lua.h>
 
+#include "base/arena.h"
 #include "base/base.h"
 #include "sched/sched.h"
 #include "sync/channel.h"
@@ -124,23 +125,51 @@ void gr_scope_abandon(lua_State *L, lua_State *co);
 // this state needs.
 void gr_state_open(lua_State *L, bool is_main);
 
+// What the state of a goroutine needs outside itself, and the argument of its
+// allocator; on the goroutine's stack, below all else.
+typedef struct gr_home {
+  gr_arena arena;
+  size_t used, limit; // bytes that Lua has asked for, and may
+  size_t soft_limit;  // `limit` but for a grace after it was reached
+  bool refused;       // the last request for more
+  bool warns, warning_continues;
+} gr_home;
+
+// Makes an empty state with this limit (0: none); NULL when out of memory.
+lua_State *gr_state_new(gr_home *at, size_t limit);
+
+// Closes it, running finalizers.
+void gr_state_close(lua_State *L);
+
+// It has failed: what is to be done then must not fail for the limit.
+void gr_state_lift_limit(lua_State *L);
+
 // --- goroutines (run.c) ---
 
+typedef struct gr_run_options {
+  const char *name;      // or NULL
+  size_t memory_limit;   // of its state; 0: none
+  uint64_t cpu_limit_ns; // 0: none
+  bool detached;         // nobody joins
+} gr_run_options;
+
 // Starts a goroutine that runs the call encoded in the block, which is taken
-// over. `detached`: nobody joins. Returns a task with a reference for the
-// caller (none if detached: NULL), or raises when out of memory.
-gr_task *gr_run_start(lua_State *L, gr_block *call, const char *name,
-                      bool detached);
+// over. Returns a task with a reference for the caller (none if detached:
+// NULL), or raises when out of memory.
+gr_task *gr_run_start(lua_State *L, gr_block *call, const gr_run_options *o);
 
 // The same without a Lua state to raise in: NULL when out of memory. The
 // goroutine is not yet runnable: it is to be passed to gr_ready_woken.
-gr_goroutine *gr_run_prepare(gr_block *call, const char *name,
+gr_goroutine *gr_run_prepare(gr_block *call, const gr_run_options *o,
                              const char *creator, uint64_t parent,
-                             bool detached, gr_task **task);
+                             gr_task **task);
 
 // Ends the running goroutine now with the values on top of the stack as its
 // results; no pcall catches it.
 GR_NORETURN void gr_run_exit(lua_State *L, int results);
+
+// The same with an error: not to be caught either.
+GR_NORETURN void gr_run_fail(lua_State *L, const char *message);
 
 // The task of the running goroutine.
 gr_task *gr_run_self(void);
@@ -158,6 +187,10 @@ void gr_run_push_on_error(lua_State *L);
 void gr_run_set_init(gr_block *init);
 gr_block *gr_run_get_init(void);
 
+// An error has been caught: does not return if the goroutine has to end with
+// it. (protect.c)
+void gr_protect_caught(lua_State *L);
+
 // --- dumps (dump.c) ---
 
 // Writes to stderr where the goroutines are, while all but the caller's are
@@ -166,6 +199,9 @@ void gr_dump_all(void);
 
 // Where the task's goroutine is now, or NULL when out of memory; to be freed.
 char *gr_dump_task(gr_task *task);
+
+// The running goroutine is, or no longer, in a call that may block its thread.
+void gr_mark_blocking(bool blocks);
 
 // --- functions, by topic: each leaves its entries in the table on top ---
 
@@ -190,6 +226,8 @@ void gr_lib_map(lua_State *L);
 void gr_lib_coroutine(lua_State *L);
 void gr_lib_hook(lua_State *L);
 void gr_lib_standard(lua_State *L);
+void gr_lib_blocking(lua_State *L);
+void gr_lib_protect(lua_State *L);
 void gr_lib_loading(lua_State *L);
 
 // Once a process, before the first of these. False when out of memory.

@@ -87,6 +87,7 @@ struct gr_goroutine {
   // that waited.
   gr_wait_kind wait_kind;
   const void *wait_object;
+  bool wait_is_timed; // it has a deadline
 
   gr_deadline deadline; // of the present wait
 
@@ -102,6 +103,11 @@ struct gr_goroutine {
 
   void (*entry)(gr_goroutine *g);
   void *owner; // the task, for the layers above
+
+  // CPU time: only counted where there is a limit (not 0). Written by the
+  // thread that runs it; read by the monitor. `since` is of that thread.
+  _Atomic(uint64_t) cpu_limit_ns, cpu_used_ns, cpu_since_ns;
+  atomic_bool is_struck; // found over its limit; the next hook tells it
 
   uint64_t id;
   // Mutexes it holds. Its own; too high after one was freed while it held it.
