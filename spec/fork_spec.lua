@@ -9,6 +9,13 @@ local function output(script)
     local fixture = require("fixture")
     local ch, full = go.chan(), go.chan(1)
     full:send(1)
+    local mutex, rwmutex, group = go.mutex(), go.rwmutex(), go.waitgroup()
+    local once, cond, map = go.once(), go.cond(mutex), go.map()
+    local semaphore, atomic, barrier = go.semaphore(2), go.atomic(), go.barrier(2)
+    for _ = 1, 2 do
+      go(function() while true do mutex:with(go.yield) end end)
+      go(function() while true do map:set("k", { atomic:add(1) }) end end)
+    end
     local timer, ticker = go.timer(3600, print), go.ticker(0.0001)
     local task = go.spawn(function() full:send(2) end)
     for _ = 1, 3 do
@@ -31,7 +38,17 @@ local CALLS = {
   "ch:recv(0)", "ch:close()", "ch:is_closed()", "ch:sending(1)", "ch:sender()",
   "ch()", "#ch", "task:join()", "task:join(0)", "task:status()",
   "task:traceback()", "timer:stop()", "timer:reset(1)", "ticker:stop()",
-  "ticker:reset(1)", "ticker:recv()",
+  "ticker:reset(1)", "ticker:recv()", "go.mutex()", "go.rwmutex()", "go.once()",
+  "go.waitgroup()", "go.cond(mutex)", "go.semaphore(1)", "go.atomic()",
+  "go.map()", "go.barrier(2)", "go.dump()", "mutex:lock()", "mutex:try_lock()",
+  "mutex:unlock()", "mutex:with(print)", "mutex:guard()", "rwmutex:lock()",
+  "rwmutex:rlock()", "rwmutex:unlock()", "rwmutex:try_rlock()", "group:add(1)",
+  "group:done()", "group:wait()", "group:go(print)", "once:run(print)",
+  "cond:wait()", "cond:signal()", "cond:broadcast()", "semaphore:acquire()",
+  "semaphore:try_acquire()", "semaphore:release()", "atomic:load()",
+  "atomic:store(1)", "atomic:add(1)", "map:get(1)", "map:set(1, 1)",
+  "map:delete(1)", "map:update(1, print)", "map:keys()", "#map", "pairs(map)",
+  "barrier:wait()",
 }
 
 describe("the child of a fork in C code", function()

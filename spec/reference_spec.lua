@@ -51,7 +51,11 @@ local function handles()
   ticker:stop()
   local task = go.spawn({ name = "named" }, function() end)
   task:join()
-  return { go.chan(), go.chan():sending(1), task, timer, ticker }
+  return {
+    go.chan(), go.chan():sending(1), task, timer, ticker, go.mutex(),
+    go.mutex():guard(), go.rwmutex(), go.waitgroup(), go.once(),
+    go.cond(go.mutex()), go.semaphore(1), go.barrier(1), go.atomic(), go.map(),
+  }
 end
 
 -- Calls `f` with every function's entry.

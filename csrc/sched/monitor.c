@@ -110,6 +110,11 @@ typedef struct round {
   gr_processor *retaken; // list by next_idle
 } round;
 
+static void sooner(round *r, uint64_t when_ns) {
+  if (when_ns < r->next_ns)
+    r->next_ns = when_ns;
+}
+
 // True if the thread sleeps in the kernel: a signal would only cut that short.
 // One that waits for a CPU does not.
 static bool is_blocked(gr_worker *w) {
@@ -222,15 +227,46 @@ static void stop_stray_locked(gr_worker *w, uint64_t now_ns) {
     signal_locked(w, now_ns);
 }
 
+// True if the goroutine that the worker runs has used up its CPU time.
+static bool is_over_limit(gr_worker *w, gr_goroutine *g) {
+  uint64_t limit_ns = atomic_load(&g->cpu_limit_ns);
+  if (GR_LIKELY(limit_ns == 0))
+    return false;
+  uint64_t now_ns = cpu_of(w), since_ns = atomic_load(&g->cpu_since_ns);
+  uint64_t used_ns = atomic_load(&g->cpu_used_ns);
+  return now_ns > since_ns && used_ns + now_ns - since_ns >= limit_ns;
+}
+
+// It is told again and again, until it has heard.
+static void strike_locked(gr_worker *w, gr_goroutine *g, uint64_t now_ns) {
+  atomic_store(&g->is_struck, true);
+  if (!is_blocked(w))
+    signal_locked(w, now_ns);
+}
+
+// Threads that have had no work for long end.
+static void retire_threads(round *r) {
+  gr_sched *s = &gr_the_sched;
+  gr_lock_lock(&s->lock);
+  for (gr_worker **at = &s->idle_workers; *at;) {
+    gr_worker *w = *at;
+    uint64_t end_ns = w->idle_since_ns + GR_RETIRE_NS;
+    if (end_ns > r->now_ns) {
+      sooner(r, end_ns);
+      at = &w->next_idle;
+      continue;
+    }
+    *at = w->next_idle;
+    w->retires = true;
+    uv_sem_post(&w->handed);
+  }
+  gr_lock_unlock(&s->lock);
+}
+
 // Work in a next slot, for which nobody was woken, while a processor is idle.
 static bool is_kept_waiting(gr_worker *w, gr_processor *p) {
   return w->seen_slice == atomic_load(&w->slice) &&
          atomic_load(&p->runq.next) && atomic_load(&gr_the_sched.idle_count);
-}
-
-static void sooner(round *r, uint64_t when_ns) {
-  if (when_ns < r->next_ns)
-    r->next_ns = when_ns;
 }
 
 static void look_at_workers(round *r) {
@@ -242,8 +278,11 @@ static void look_at_workers(round *r) {
        at = at->next) {
     gr_worker *w = GR_CONTAINER(at, gr_worker, all);
     gr_processor *p = atomic_load(&w->p);
-    if (w->is_gone || (p && p->is_idle) || !atomic_load(&w->g))
+    gr_goroutine *g = atomic_load(&w->g); // not freed without the lock
+    if (w->is_gone || (p && p->is_idle) || !g)
       continue;
+    if (is_over_limit(w, g))
+      strike_locked(w, g, r->now_ns);
     if (p && is_kept_waiting(w, p)) {
       atomic_store(&p->ready_patience.patience, 0);
       atomic_store(&p->start_patience.patience, 0);
@@ -360,11 +399,13 @@ static void interrupt_mains(void) {
 
 static void one_round(round *r) {
   r->now_ns = gr_now_ns();
+  atomic_store(&gr_the_sched.coarse_now_ns, r->now_ns);
   r->slice_ns = atomic_load(&gr_the_sched.slice_ns);
   r->next_ns = GR_NEVER;
   fire_deadlines(r);
   interrupt_mains();
   look_at_workers(r);
+  retire_threads(r);
   if (r->wants_help)
     gr_wake_processor();
   for (gr_processor *p = r->retaken, *next; p; p = next) {
@@ -385,8 +426,9 @@ static bool any_busy(void) {
 // work later sees what was said, and kicks.
 static uint64_t announce(round *r) {
   atomic_store(&gr_monitor_wake_at, r->next_ns);
-  round again = {.next_ns = r->next_ns}; // now_ns is 0: fires nothing
+  round again = {.next_ns = r->next_ns}; // now_ns is 0: nothing is due
   fire_deadlines(&again);
+  retire_threads(&again);
   if (again.next_ns == GR_NEVER && any_busy())
     sooner(&again, r->now_ns + r->slice_ns / 2);
   return again.next_ns;
