@@ -167,14 +167,14 @@ describe("code that is preempted all the time", function()
         local code = load("local n = ...\nfor i = 1, n do\n  if i % 3 == 0 then"
           .. "\n    n = n + i\n  end\nend\nreturn n", "=counted")
         debug.sethook(count, "l")
-        local n = code(20000)
+        local n = code(5000)
         local co = coroutine.wrap(function()
           debug.sethook(count, "l") -- per coroutine, as in stock Lua
-          for i = 1, 2000 do
+          for i = 1, 500 do
             coroutine.yield(code(i % 5))
           end
         end)
-        for _ = 1, 2000 do
+        for _ = 1, 500 do
           n = n + co()
         end
         debug.sethook()
@@ -203,7 +203,7 @@ describe("code that is preempted all the time", function()
           return 0
         end
         local sum = 0
-        for _ = 1, 2000 do
+        for _ = 1, 400 do
           sum = sum + deep(10)
           local co = coroutine.create(function()
             deep(5)
@@ -233,7 +233,7 @@ describe("code that is preempted all the time", function()
             or text:find("in upvalue 'f'", 1, true)
           depths = depths + (is_f and 1 or 0)
         end, "c")
-        for i = 1, 20000 do
+        for i = 1, 5000 do
           n = f(n)
         end
         debug.sethook()
@@ -255,7 +255,7 @@ describe("code that is preempted all the time", function()
           return debug.getinfo(1, "l").currentline
         end
         local line = step(0)
-        for i = 1, 100000 do
+        for i = 1, 30000 do
           wrong = wrong + (step(i) == line and 0 or 1)
         end
         return wrong, up
