@@ -20,6 +20,8 @@ local CASES = {
   { name = "parallel_speedup", procs = { 2 } },
   { name = "preempt_cost", procs = { 1 } },
   { name = "sleeper", procs = { 2 } },
+  { name = "wakeup", procs = { 2 } },
+  { name = "sleepers", procs = { 2 } },
   { name = "transfer", procs = { 1 }, section = "transfer" },
 }
 
