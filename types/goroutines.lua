@@ -1433,6 +1433,23 @@ function go.configure(settings) end
 ---@field err any the error, as a task's `join` gives it
 ---@field traceback string where it was raised, and where the goroutine was started
 
+--- Writes where all goroutines are: number and name; in brackets whether it is
+--- running, runnable, or what it waits for, how long if that is 0.1 s or more, and
+--- `leaked` if it can never go on; then what it waits on, a Lua traceback, and who
+--- started it. One that is in a C call has no traceback. Those that run are asked to
+--- give way for a moment; it is not one instant for all.
+---
+--- Waits: never, but for the file.
+---
+--- Raises: out of memory; the file is closed.
+---
+--- Go: `pprof.Lookup("goroutine").WriteTo(w, 2)`
+---@param file? string|file* a path, or an open file; `nil`: stderr
+---@return true|nil done `nil`: it could not be opened or written
+---@return string? message
+---@return integer? code the number of the error, as `io.open` gives it
+function go.dump(file) end
+
 --- Counters of the whole process.
 ---
 --- Waits: never.

@@ -197,6 +197,10 @@ void gr_protect_caught(lua_State *L);
 // parked for ever.
 void gr_dump_all(void);
 
+// The same of all as they are now, as a text to be freed; NULL when out of
+// memory.
+char *gr_dump_live(void);
+
 // Where the task's goroutine is now, or NULL when out of memory; to be freed.
 char *gr_dump_task(gr_task *task);
 

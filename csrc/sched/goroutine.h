@@ -87,7 +87,8 @@ struct gr_goroutine {
   // that waited.
   gr_wait_kind wait_kind;
   const void *wait_object;
-  bool wait_is_timed; // it has a deadline
+  bool wait_is_timed;     // it has a deadline
+  uint64_t wait_since_ns; // by the coarse clock
 
   gr_deadline deadline; // of the present wait
 

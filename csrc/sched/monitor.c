@@ -398,6 +398,7 @@ static void interrupt_mains(void) {
 
 static void one_round(round *r) {
   r->now_ns = gr_now_ns();
+  atomic_store(&gr_the_sched.coarse_now_ns, r->now_ns);
   r->slice_ns = atomic_load(&gr_the_sched.slice_ns);
   r->next_ns = GR_NEVER;
   fire_deadlines(r);

@@ -267,4 +267,5 @@ void gr_sched_init(void) {
   atomic_store(&s->searching, 0);
   atomic_store(&s->stopping, false);
   atomic_store(&s->slice_ns, 10000000);
+  atomic_store(&s->coarse_now_ns, gr_now_ns());
 }
