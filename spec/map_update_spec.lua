@@ -170,24 +170,6 @@ describe("map:update", function()
     assert.equal(1, m:get("k"))
   end)
 
-  it("frees the key when the CPU limit ends the goroutine in it", function()
-    local m = go.map()
-    local function hog() while true do end end
-    local function stubborn() while true do pcall(hog) end end
-    for _, run in ipairs({
-      function(f) return f() end,
-      function(f) return coroutine.wrap(f)() end,
-      function(f) return coroutine.resume(coroutine.create(f)) end,
-    }) do
-      for _, f in ipairs({ hog, stubborn }) do
-        local task = go.spawn({ cpu_limit = 0.02 }, run,
-          function() m:update("k", f) end)
-        task:join()
-        m:set("k", 1)
-      end
-    end
-  end)
-
   it("passes the key on after an error", function()
     local m, gate, inside = go.map(), go.chan(), go.chan()
     local task = go.spawn(function()
