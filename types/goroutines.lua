@@ -1109,9 +1109,9 @@ function once:run(f, ...) end
 --- while ready:load() == 0 do changed:wait() end
 --- m:unlock()
 --- ```
----@param m goroutines.mutex what guards the condition
+---@param mutex goroutines.mutex what guards the condition
 ---@return goroutines.cond cond
-function go.cond(m) end
+function go.cond(mutex) end
 
 --- Goroutines that wait until another one has changed something. They are woken in the
 --- order in which they came.

@@ -124,8 +124,12 @@ static const luaL_Reg functions[] = {
     {"pcall", gr_protect_pcall}, {"xpcall", base_xpcall}, {NULL, NULL}};
 
 void gr_lib_protect(lua_State *L) {
-  gr_preempt_on_strike = strike;
   lua_pushglobaltable(L);
   luaL_setfuncs(L, functions, 0);
   lua_pop(L, 1);
+}
+
+// Once, before there are threads.
+__attribute__((constructor)) static void set_hook(void) {
+  gr_preempt_on_strike = strike;
 }
