@@ -1506,7 +1506,7 @@ function go.configure(settings) end
 --- Seconds a goroutine may compute while others are runnable: above 0, 0.010 at
 --- first. Less than 0.00002 counts as that.
 ---@field time_slice? number
---- Bytes of the C stack of goroutines that start later: 65536 to 1073741824, 524288
+--- Bytes of the C stack of goroutines that start later: 524288 to 1073741824, 524288
 --- at first. Whole pages: rounded up.
 ---@field stack_size? integer
 --- How one that computes is made to give way. `"signal"`: by a signal to its thread,

@@ -37,6 +37,16 @@
 // Writes the broken invariant to stderr and aborts. Any thread.
 GR_NORETURN void gr_assert_failed(const char *cond, const char *file, int line);
 
+// The process is the child of a fork: its one thread has left the others, with
+// the runtime, in the parent. Locks may be held by nobody, so that none is
+// taken. Written in the child, before anything else runs there.
+extern atomic_bool gr_was_forked;
+
+static inline bool gr_is_child(void) {
+  return GR_UNLIKELY(
+      atomic_load_explicit(&gr_was_forked, memory_order_relaxed));
+}
+
 // How an operation that may wait has ended.
 typedef enum gr_status {
   GR_OK,

@@ -22,7 +22,7 @@ static int resume(lua_State *L, lua_State *co, int count) {
   }
   lua_xmove(L, co, count);
   gr_goroutine *g = gr_self();
-  gr_resume self = {.from = g->current, .outer = g->resumes};
+  gr_resume self = {.from = g->current, .co = co, .outer = g->resumes};
   g->resumes = &self;
   g->current = co;
   int results;

@@ -202,6 +202,7 @@ static int task_index(lua_State *L) {
 // --- the running goroutine ---
 
 static int go_self(lua_State *L) {
+  gr_arg_runtime(L, "self");
   gr_task *task = gr_run_self();
   gr_task_retain(task);
   gr_handle_push(L, &gr_task_type, task, 0);
@@ -209,6 +210,7 @@ static int go_self(lua_State *L) {
 }
 
 static int go_yield(lua_State *L) {
+  gr_arg_runtime(L, "yield");
   gr_wait_point(L);
   gr_enter();
   gr_yield();
@@ -231,7 +233,7 @@ static int go_blocking(lua_State *L) {
 }
 
 static int go_lock_thread(lua_State *L) {
-  (void)L;
+  gr_arg_runtime(L, "lock_thread");
   gr_enter();
   gr_bind();
   gr_leave();
@@ -239,6 +241,7 @@ static int go_lock_thread(lua_State *L) {
 }
 
 static int go_unlock_thread(lua_State *L) {
+  gr_arg_runtime(L, "unlock_thread");
   gr_enter();
   bool done = gr_unbind();
   gr_leave();
@@ -267,6 +270,7 @@ static int go_procs(lua_State *L) {
 }
 
 static int go_count(lua_State *L) {
+  gr_arg_runtime(L, "count");
   lua_pushinteger(L, atomic_load(&gr_the_sched.goroutine_count));
   return 1;
 }

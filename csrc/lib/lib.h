@@ -23,6 +23,14 @@
 // first argument is 1, at stack index 2.
 int gr_arg_error(lua_State *L, int arg, const char *name, const char *why);
 
+// Raises in the child of a fork. The checks below do so, too: only a function
+// that begins with none of them calls it.
+void gr_arg_child_error(lua_State *L, const char *name);
+static inline void gr_arg_runtime(lua_State *L, const char *name) {
+  if (gr_is_child())
+    gr_arg_child_error(L, name);
+}
+
 // "... (what expected, got ...)" about the value at the index.
 int gr_arg_type_error(lua_State *L, int index, int arg, const char *name,
                       const char *what);
@@ -49,6 +57,7 @@ int gr_arg_bad_self(lua_State *L, const gr_handle_type *type, const char *name);
 // The handle of this type at index 1: a method's self.
 static inline gr_handle *gr_arg_handle(lua_State *L, const gr_handle_type *type,
                                        const char *name) {
+  gr_arg_runtime(L, name);
   gr_handle *handle = gr_handle_test(L, 1, type);
   if (GR_UNLIKELY(!handle))
     gr_arg_bad_self(L, type, name);

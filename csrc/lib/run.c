@@ -34,6 +34,8 @@ void gr_run_set_on_error(gr_on_error what, const gr_handle *handle) {
 
 // The channel that errors go to, with a reference, or NULL.
 static gr_channel *error_channel(void) {
+  if (gr_is_child())
+    return NULL;
   gr_lock_lock(&on_error.lock);
   gr_channel *channel = on_error.channel;
   if (channel)
@@ -138,6 +140,8 @@ static void tell(gr_task *task) {
 }
 
 void gr_run_at_end(void) {
+  if (gr_is_child()) // what failed, the parent reports
+    return;
   gr_run_set_on_error(GR_REPORT, NULL);
   gr_task_report_all();
 }
@@ -299,6 +303,11 @@ static GR_NORETURN void end(lua_State *L, lifetime *life) {
   life->task->is_ending = true; // finalizers are not struck
   if (L)
     gr_state_close(L);
+  if (gr_is_child()) { // nobody else is there to go on
+    if (life->state == GR_TASK_FAILED)
+      put_report(life->task->report);
+    exit(life->state == GR_TASK_FAILED ? EXIT_FAILURE : EXIT_SUCCESS);
+  }
   if (gr_self()->held)
     gr_holder_ended(life->task);
   if (life->task->detached && life->state == GR_TASK_FAILED) {
@@ -390,7 +399,7 @@ void gr_run_exit(lua_State *L, int results) {
   gr_loading_abandon();
   if (g->is_main) {
     gr_enter();
-    bool ended = gr_wait_for_others();
+    bool ended = gr_is_child() || gr_wait_for_others();
     gr_leave();
     if (!ended) {
       gr_dump_all();

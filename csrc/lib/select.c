@@ -121,6 +121,7 @@ static int run(lua_State *L, call *c) {
 }
 
 static int go_select(lua_State *L) {
+  gr_arg_runtime(L, "select");
   int top = lua_gettop(L);
   call c = {.count = top};
   if (top > 0 && lua_touserdata(L, top) == (void *)&default_key) {

@@ -107,7 +107,8 @@ struct gr_goroutine {
   // block its thread unannounced: it does not run on the thread of a main.
   atomic_bool foreign;
 
-  bool has_c_modules; // its own: `foreign` for good
+  // Its own: `foreign` for good, since there is such code in its state.
+  bool has_c_modules;
 
   void (*entry)(gr_goroutine *g);
   void *owner; // the task, for the layers above
@@ -144,6 +145,7 @@ struct gr_goroutine {
 // One lua_resume in progress, on the C stack of its goroutine.
 typedef struct gr_resume {
   lua_State *from;
+  lua_State *co; // which it has resumed
   struct gr_resume *outer;
 } gr_resume;
 

@@ -284,7 +284,8 @@ static void look_at_workers(round *r) {
       continue;
     strike_locked(w, g, r->now_ns);
     if (p && is_kept_waiting(w, p)) {
-      atomic_store(&p->patience, 0);
+      atomic_store(&p->ready_patience.patience, 0);
+      atomic_store(&p->start_patience.patience, 0);
       r->wants_help = true;
     }
     if (!p) {
@@ -453,7 +454,8 @@ static void *run_monitor(void *unused) {
 }
 
 void gr_monitor_kick(void) {
-  gr_loop_wake(&monitor.loop);
+  if (!gr_is_child()) // who shares the descriptor with the parent
+    gr_loop_wake(&monitor.loop);
 }
 
 int gr_monitor_start(void) {
