@@ -39,6 +39,38 @@ local WAITS = {
     ticker:stop()
     ticker:recv()
   ]], "chan receive" },
+  { "in a recv on its own thread", [[
+    go.lock_thread()
+    go.chan():recv()
+  ]], "chan receive" },
+  { "on its own thread, as another on another, after a timer", [[
+    go.lock_thread()
+    go.sleep(0.001)
+    go.spawn({ thread = true }, function() go.chan():recv() end):join()
+  ]], "join" },
+  { "while two others wait for each other", [[
+    local a, b = go.chan(), go.chan()
+    go(function() a:send(b:recv()) end)
+    go(function() b:send(a:recv()) end)
+    a:recv()
+  ]], "chan receive" },
+  { "for one that is blocked by a ring of others", [[
+    local first = go.chan()
+    local left = first
+    for _ = 1, 20 do
+      local right = go.chan()
+      go(function(from, to) to:send(from:recv()) end, left, right)
+      left = right
+    end
+    go.spawn(function(last) first:send(last:recv()) end, left):join()
+  ]], "join" },
+  { "after a blocking call has ended", [[
+    go(function() os.execute("true") go.chan():recv() end)
+    go.chan():recv()
+  ]], "chan receive" },
+  { "below a callback of C code", [[
+    require("fixture").locked(function() go.chan():recv() end)
+  ]], "chan receive" },
   { "in a lock taken twice", [[
     local m = go.mutex()
     m:lock()
@@ -129,6 +161,52 @@ describe("a deadlock", function()
       assert.is_true(result.seconds < helper.within(2))
     end)
   end
+
+  it("is found within a tenth of a second", function()
+    local late = caught([[
+      local ch, slowest = go.chan(), 0
+      for i = 1, 20 do
+        go(function() go.chan():recv() end)
+        go.sleep(0.001)
+        local start = go.now()
+        pcall(ch.recv, ch)
+        slowest = math.max(slowest, go.now() - start)
+      end
+      print(slowest)
+    ]])
+    assert.is_true(tonumber(late) < helper.within(0.1), late)
+  end)
+
+  it("ends the process when main has left by go.exit", function()
+    for _, others in ipairs({
+      "go(function() go.chan():recv() end)",
+      [[
+        local ch = go.chan()
+        go(function() go.sleep(0.02) print("still here") ch:recv() end)
+      ]],
+      [[
+        local a, b = go.chan(), go.chan()
+        go(function() a:send(b:recv()) end)
+        go(function() b:send(a:recv()) end)
+      ]],
+    }) do
+      local result = run(others .. "\ngo.exit()")
+      assert.equal(1, result.code)
+      assert.matches(MESSAGE, result.stderr, 1, true)
+      assert.matches("main called go.exit", result.stderr, 1, true)
+      assert.equal(others:find("still here") and "still here\n" or "",
+        result.stdout)
+      assert.is_true(result.seconds < helper.within(1))
+    end
+  end)
+
+  it("is no error of the goroutines that wait with main", function()
+    assert.equal("nil\ttimeout\n", caught([[
+      local task = go.spawn(function() go.chan():recv() end)
+      pcall(task.join, task)
+      print(task:join(0.01))
+    ]]))
+  end)
 
   it("shows every goroutine and where it waits", function()
     local result = run([[
@@ -415,6 +493,33 @@ describe("no deadlock", function()
       print(ch:recv())
     ]] },
   }
+
+  for name, call in pairs({
+    ["go.blocking"] = "go.blocking(fixture.nanosleep, 0.03)",
+    ["a C module that blocks unannounced"] = "fixture.nanosleep(0.03)",
+    ["a C module that computes"] = "fixture.spin(0.03)",
+    ["a read of a pipe"] = 'io.popen("sleep 0.03; echo"):read("a")',
+    ["a wait below C code"] =
+      "fixture.locked(function() go.sleep(0.03) end)",
+  }) do
+    table.insert(PENDING, { "while another is in " .. name, ([[
+      local ch = go.chan()
+      go(function()
+        local fixture = require("fixture")
+        %s
+        return fixture and ch:send("woken")
+      end)
+      print(ch:recv())
+    ]]):format(call) })
+  end
+
+  it("is ever reported falsely, nor is one missed", function()
+    local file <close> = assert(io.open("spec/soak/deadlock.lua"))
+    local result = helper.lua({ file:read("a"), env = { ROUNDS = 500 },
+      limit = 25 })
+    assert.equal(0, result.code, result.stderr:sub(-2000))
+    assert.equal("no false deadlock, and 50 real ones\n", result.stdout)
+  end)
 
   for _, row in ipairs(PENDING) do
     local name, script = table.unpack(row)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "lib/lib.h"
+#include "sched/pin.h"
 #include "sched/runtime.h"
 #include "value/module.h"
 
@@ -20,12 +21,13 @@ static void start(lua_State *L) {
   pin((void *)(uintptr_t)start);
   pin((void *)(uintptr_t)lua_newstate);
   gr_handle_init();
-  if (!gr_modules_init() || !gr_loading_init())
+  if (!gr_modules_init() || !gr_loading_init() || !gr_pin_init())
     luaL_error(L, "not enough memory");
   gr_message_add_type(&gr_channel_type);
   gr_message_add_type(&gr_ticker_type);
   gr_message_add_type(&gr_timer_type);
   gr_message_add_type(&gr_task_type);
+  gr_message_add_type(&gr_cancellation_type);
   gr_sync_add_types();
   lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
   lua_State *main_state = lua_tothread(L, -1);
@@ -49,6 +51,7 @@ luaopen_goroutines_core(lua_State *L);
 
 int luaopen_goroutines_core(lua_State *L) {
   luaL_checkversion(L);
+  gr_arg_runtime(L, "require");
   if (!gr_self())
     start(L);
   gr_state_open(L, gr_self()->is_main);
