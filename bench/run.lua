@@ -22,6 +22,11 @@ local CASES = {
   { name = "sleeper", procs = { 2 } },
   { name = "wakeup", procs = { 2 } },
   { name = "sleepers", procs = { 2 } },
+  { name = "mutex", procs = { 1, 2 } },
+  { name = "rwmutex", procs = { 1, 2 } },
+  { name = "waitgroup", procs = { 1, 2 } },
+  { name = "atomic", procs = { 1, 2 } },
+  { name = "semaphore", procs = { 1, 2 } },
   { name = "transfer", procs = { 1 }, section = "transfer" },
 }
 

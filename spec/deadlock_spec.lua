@@ -109,9 +109,14 @@ local WAITS = {
     wg:wait()
   ]], "waitgroup wait" },
   { "in a once whose function waits", [[
-    local once = go.once()
-    go(function() once:run(function() go.chan():recv() end) end)
-    go.sleep(0.05)
+    local once, inside = go.once(), go.chan()
+    go(function()
+      once:run(function()
+        inside:close()
+        go.chan():recv()
+      end)
+    end)
+    inside:recv()
     once:run(print)
   ]], "once run" },
   { "in a condition that nobody signals", [[
@@ -127,9 +132,14 @@ local WAITS = {
   { "in a barrier that nobody else comes to", "go.barrier(2):wait()",
     "barrier wait" },
   { "in a key of a map that is being updated", [[
-    local m = go.map()
-    go(function() m:update("k", function() go.chan():recv() end) end)
-    go.sleep(0.05)
+    local m, inside = go.map(), go.chan()
+    go(function()
+      m:update("k", function()
+        inside:close()
+        go.chan():recv()
+      end)
+    end)
+    inside:recv()
     m:get("k")
   ]], "map key" },
   { "after a timer has run", [[
@@ -309,10 +319,14 @@ describe("a deadlock", function()
     check_objects([[
       local wg, once, m = go.waitgroup(3), go.once(), go.mutex()
       local c, s, b = go.cond(m), go.semaphore(3), go.barrier(3)
+      local inside = go.chan()
       local runner = go.spawn(function()
-        once:run(function() go.chan():recv() end)
+        once:run(function()
+          inside:close()
+          go.chan():recv()
+        end)
       end)
-      go.sleep(0.05)
+      inside:recv()
       wg:done()
       s:acquire(2)
       print(("waiting for %s (2 not done)"):format(wg))
@@ -331,11 +345,15 @@ describe("a deadlock", function()
 
   it("tells keys of maps and who updates them", function()
     local script = [[
-      local m = go.map()
+      local m, inside = go.map(), go.chan()
       for i, key in ipairs({ 17, 1.5, "text", true, ("long"):rep(30) }) do
         local task = go.spawn({ name = "u" .. i }, function()
-          m:update(key, function() go.chan():recv() end)
+          m:update(key, function()
+            inside:send(true)
+            go.chan():recv()
+          end)
         end)
+        inside:recv()
         if i == 5 then
           key = '"' .. key:sub(1, 60) .. '"...'
         elseif i == 3 then
@@ -344,7 +362,6 @@ describe("a deadlock", function()
         print(('waiting for key %s of %s, which goroutine %d "u%d" updates')
           :format(key, m, task.id, i))
       end
-      go.sleep(0.05)
       for _, key in ipairs({ 17, 1.5, true, ("long"):rep(30) }) do
         go(function() m:set(key, 1) end)
       end

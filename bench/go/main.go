@@ -26,6 +26,11 @@ var cases = map[string]func(){
 	"sleeper":          sleeper,
 	"sleepers":         sleepers,
 	"wakeup":           wakeup,
+	"mutex":            mutex,
+	"rwmutex":          rwmutex,
+	"waitgroup":        waitgroup,
+	"atomic":           atomicAdd,
+	"semaphore":        semaphore,
 	"transfer":         transfer,
 }
 

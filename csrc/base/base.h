@@ -57,6 +57,7 @@ typedef enum gr_status {
   GR_STOPPED,     // the runtime has stopped: the host's state is closing
   GR_INTERRUPTED, // a pending Lua hook of the host wants to run (Ctrl-C)
   GR_RECURSIVE,   // it would wait for itself
+  GR_CANCELLED,   // the goroutine is to stop
 } gr_status;
 
 // A point in time on the monotonic clock, in nanoseconds.

@@ -46,6 +46,7 @@ static void start(lua_State *L) {
   gr_message_add_type(&gr_ticker_type);
   gr_message_add_type(&gr_timer_type);
   gr_message_add_type(&gr_task_type);
+  gr_message_add_type(&gr_cancellation_type);
   gr_sync_add_types();
   const char *failure = gr_runtime_start(main_state_of(L));
   if (failure)

@@ -100,6 +100,7 @@ static int push_done(lua_State *L, call *c, uint32_t chosen, gr_status status) {
 }
 
 static int run(lua_State *L, call *c) {
+  gr_wait_point(L);
   for (;;) {
     uint32_t chosen = 0;
     encode(L, c);

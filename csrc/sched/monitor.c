@@ -237,10 +237,11 @@ static bool is_over_limit(gr_worker *w, gr_goroutine *g) {
   return now_ns > since_ns && used_ns + now_ns - since_ns >= limit_ns;
 }
 
-// It is told again and again, until it has heard.
+// One that has something to hear is told again and again, until it has heard.
 static void strike_locked(gr_worker *w, gr_goroutine *g, uint64_t now_ns) {
-  atomic_store(&g->is_struck, true);
-  if (!is_blocked(w))
+  if (is_over_limit(w, g))
+    atomic_fetch_or(&g->struck, GR_STRUCK_CPU);
+  if (atomic_load(&g->struck) && computes(w, now_ns))
     signal_locked(w, now_ns);
 }
 
@@ -285,8 +286,7 @@ static void look_at_workers(round *r) {
     gr_goroutine *g = atomic_load(&w->g); // not freed without the lock
     if (w->is_gone || (p && p->is_idle) || !g)
       continue;
-    if (is_over_limit(w, g))
-      strike_locked(w, g, r->now_ns);
+    strike_locked(w, g, r->now_ns);
     if (p && is_kept_waiting(w, p)) {
       atomic_store(&p->ready_patience.patience, 0);
       atomic_store(&p->start_patience.patience, 0);

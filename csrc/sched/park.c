@@ -116,6 +116,25 @@ typedef struct park {
   void *arg;
 } park;
 
+// g waits from now on. Pairs with the barrier of whoever cancels.
+static bool is_cancelled(gr_goroutine *g) {
+  atomic_signal_fence(memory_order_seq_cst);
+  if (GR_UNLIKELY(gr_enter_needs_fence))
+    atomic_thread_fence(memory_order_seq_cst);
+  return (atomic_load_explicit(&g->struck, memory_order_relaxed) &
+          GR_STRUCK_CANCEL) &&
+         !g->ignores_cancel;
+}
+
+// One that is on its way to wait sees that it is struck itself.
+bool gr_wait_cancel(gr_goroutine *g) {
+  if (atomic_load_explicit(&g->status, memory_order_acquire) != GR_WAITING)
+    return false;
+  unsigned word = atomic_load(&g->claim);
+  return (word & GR_CLAIM_MASK) == GR_CLAIM_OPEN &&
+         gr_wait_claim(g, word, GR_CLAIM_CANCEL);
+}
+
 // `p` lies on the stack of g, which may go on as soon as its objects are let
 // go; what is needed after that has been read before. The deadline is set only
 // now that g waits, and before that, while nobody else can let g go on.
@@ -128,6 +147,13 @@ static void commit_park(gr_goroutine *g, void *arg) {
 
   // release: whoever wins the claim sees g off its stack
   atomic_store_explicit(&g->status, GR_WAITING, memory_order_release);
+  if (GR_UNLIKELY(is_cancelled(g)) &&
+      gr_wait_claim(g, ticket, GR_CLAIM_CANCEL)) {
+    if (commit)
+      commit(g, commit_arg);
+    gr_ready(g);
+    return;
+  }
   if (deadline_ns != GR_NEVER) {
     gr_processor *own =
         atomic_load_explicit(&gr_worker_self()->p, memory_order_relaxed);

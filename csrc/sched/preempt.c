@@ -24,12 +24,12 @@ void gr_preempt_poll(void) {
   gr_leave();
 }
 
-void (*gr_preempt_on_strike)(lua_State *L);
+void (*gr_preempt_on_strike)(lua_State *L, int count);
 
-void gr_preempt_poll_in_hook(lua_State *L) {
+void gr_preempt_poll_in_hook(lua_State *L, int count) {
   gr_preempt_poll();
-  if (GR_UNLIKELY(atomic_load(&gr_self()->is_struck)))
-    gr_preempt_on_strike(L);
+  if (GR_UNLIKELY(atomic_load(&gr_self()->struck)))
+    gr_preempt_on_strike(L, count);
 }
 
 static bool is_ours(lua_Hook hook) {
@@ -58,10 +58,11 @@ void gr_preempt_hook(lua_State *L, lua_Debug *ar) {
     lua_sethook(L, NULL, 0, 0);
     return;
   }
+  int count = lua_gethookcount(L);
   disarm(L, g->is_main);
   // A coroutine resumed behind our back: the handler is to find it from now on.
   g->current = L;
-  gr_preempt_poll_in_hook(L);
+  gr_preempt_poll_in_hook(L, count);
 }
 
 void gr_preempt_count_hook(lua_State *L, lua_Debug *ar) {
@@ -70,7 +71,7 @@ void gr_preempt_count_hook(lua_State *L, lua_Debug *ar) {
   if (g)
     g->current = L;
   if (gr_preempt_is_wanted())
-    gr_preempt_poll_in_hook(L);
+    gr_preempt_poll_in_hook(L, GR_PREEMPT_COUNT_STEP);
 }
 
 // --- the preemption signal ---
