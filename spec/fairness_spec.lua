@@ -114,6 +114,30 @@ describe("on one processor", function()
   end)
 end)
 
+describe("a crowd of sleepers", function()
+  it("does not keep others from starting, or going on", function()
+    assert.equal("done\n", helper.output({ [[
+      local go = require("goroutines")
+      for _ = 1, 300 do
+        go(function()
+          while true do
+            go.sleep(0.00001)
+            for _ = 1, 5000 do end
+          end
+        end)
+      end
+      go.sleep(0.05)
+      local ch = go.chan()
+      for i = 1, 20 do
+        assert(go.spawn(function() return i end):join())
+        go(function() ch:send(i) end)
+        assert(ch:recv() == i)
+      end
+      print("done")
+    ]], env = { GOROUTINES_PROCS = 1 }, limit = 20 }))
+  end)
+end)
+
 describe("one that yields", function()
   -- How often it gets its turn beside others while 0.3 s of CPU time are used.
   local function turns_beside(start_others)

@@ -273,6 +273,10 @@ static bool is_kept_waiting(gr_worker *w, gr_processor *p) {
 static void look_at_workers(round *r) {
   gr_sched *s = &gr_the_sched;
   gr_lock_lock(&s->lock);
+  if (atomic_load(&s->stopping)) { // main's state may be gone
+    gr_lock_unlock(&s->lock);
+    return;
+  }
   r->woken = atomic_load(&s->woken.count);
   r->any_busy = gr_any_busy_locked();
   for (gr_link *at = s->workers.head.next; at != &s->workers.head;
@@ -437,7 +441,7 @@ static uint64_t announce(round *r) {
 static void *run_monitor(void *unused) {
   (void)unused;
   unsigned quiet = 0;
-  for (;;) {
+  while (!atomic_load(&gr_the_sched.stopping)) {
     round r = {0};
     one_round(&r);
     quiet = r.any_busy ? 0 : quiet + 1;

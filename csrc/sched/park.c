@@ -236,6 +236,11 @@ void gr_yield(void) {
 // The slice is over, also for what would inherit it: a chain of goroutines that
 // start the next one each would go on in it for ever.
 void gr_leave_slow(gr_worker *w) {
+  if (has_stopped(gr_self())) { // a request from before
+    atomic_store_explicit(&w->preempt, 0, memory_order_relaxed);
+    atomic_store_explicit(&w->in_runtime, false, memory_order_release);
+    return;
+  }
   gr_processor *p = atomic_load_explicit(&w->p, memory_order_relaxed);
   gr_goroutine *heir = gr_runq_pop_next(&p->runq);
   if (heir)
@@ -263,7 +268,7 @@ static void commit_without_processor(gr_goroutine *g, void *arg) {
 }
 
 void gr_enter_slow(gr_worker *w) {
-  if (gr_is_child())
+  if (has_stopped(gr_self()))
     return;
   gr_lock_lock(&gr_the_sched.lock); // a retake in progress holds it
   gr_processor *p = atomic_load_explicit(&w->p, memory_order_relaxed);

@@ -147,10 +147,6 @@ static void stop_at_exit(void) {
 }
 
 const char *gr_runtime_start(lua_State *L) {
-  static bool started;
-  if (started)
-    return "another Lua state of this process uses goroutines";
-  started = true;
   const char *failure = start(L);
   if (!failure)
     atexit(stop_at_exit);
