@@ -186,7 +186,8 @@ end
 
 -- What a test may not leave behind ------------------------------------------
 
-local COUNTERS = { "goroutines", "channels", "timers", "messages" }
+local COUNTERS = { "goroutines", "channels", "timers", "messages",
+  "descriptors" }
 
 -- The live counts of the runtime, after the garbage is gone.
 function helper.baseline()

@@ -199,6 +199,23 @@ function go.exit(...) end
 ---@return any ... the results of `f`
 function go.blocking(f, ...) end
 
+--- Waits for a descriptor of another library, such as a database's or LuaSocket's
+--- `getfd`, so that its calls that do not block can be used. It stays the other
+--- library's. A regular file is always ready.
+---
+--- Waits: until the descriptor is ready, or for `timeout`.
+---
+--- Raises: nothing.
+---
+--- Go: what the runtime does for its own descriptors
+---@param fd integer the descriptor
+---@param mode "r"|"w" for reading or for writing
+---@param timeout? number seconds
+---@return true? ready
+---@return string? reason `"timeout"` or the message
+---@return string? code the error's name
+function go.wait_fd(fd, mode, timeout) end
+
 --- Keeps the running goroutine on the OS thread it is on, and other goroutines
 --- off that thread, until it is unlocked as often as it was locked. For C
 --- libraries that are bound to a thread. Main is always on its own thread.
@@ -661,6 +678,444 @@ function timer:stop() end
 ---@return boolean pending whether it was
 function timer:reset(s) end
 
+-- Streams --------------------------------------------------------------------
+
+--- What can be read and written byte by byte: connections, and the pipes of
+--- processes. One goroutine at a time may read, and one may write; a second one
+--- raises `bad call of 'read' (...)`. Any goroutine may close it, or set time
+--- limits, at any time.
+---
+--- Failures of the system are returned as `nil, message, code`, with the error's
+--- name as the code: `nil, "connection refused", "ECONNREFUSED"`. A stream that
+--- was closed, by whomever, gives `nil, "closed"`.
+---@class goroutines.stream
+--- Closes it at the end of the block.
+---@operator close
+local stream = {}
+
+--- Reads by formats, as files of `io` do:
+---
+--- | format | reads |
+--- |---|---|
+--- | `"l"` (default) | a line without its end |
+--- | `"L"` | a line with its end |
+--- | `"n"` | a number |
+--- | `"a"` | all until the end; `""` at the end |
+--- | a number | so many bytes, or what there is before the end |
+--- | `"s"` | what is there, at least one byte |
+---
+--- At the end of the stream the result is nil, and formats behind it are not read.
+--- If the time limit passes nothing is lost: what was read is there for the next
+--- call.
+---
+--- Waits: until it has what was asked for, as long as the time limit for reading.
+---
+--- Raises: nothing.
+---
+--- Go: `bufio.Reader`
+---@param ... string|integer formats
+---@return any v what the first format gives; one result for each
+---@return string? reason `"timeout"`, `"closed"`, or the message
+---@return string? code the error's name
+function stream:read(...) end
+
+--- An iterator that reads by formats until the end.
+---
+--- Waits: never; the iterator does, as `stream:read()`.
+---
+--- Raises: nothing; the iterator raises what is no end, such as `timeout`.
+---
+--- Go: `bufio.Scanner`
+---@param ... string|integer formats, as of `stream:read()`; `"l"` if there are none
+---@return function next
+function stream:lines(...) end
+
+--- Writes all of the strings and numbers, at once if there is room. After a failure
+--- or a passed time limit some of them may have been written.
+---
+--- Waits: until the system has taken all, as long as the time limit for writing.
+---
+--- Raises: nothing.
+---
+--- Go: `net.Buffers.WriteTo`
+---@param ... string|number what to write
+---@return goroutines.stream? stream itself
+---@return string? reason `"timeout"`, `"closed"`, or the message
+---@return string? code the error's name
+function stream:write(...) end
+
+--- Ends writing: the other side finds the end of the stream. Reading goes on. What is
+--- no connection is closed.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: `TCPConn.CloseWrite`
+---@return true? done
+---@return string? reason `"closed"` or the message
+---@return string? code the error's name
+function stream:shutdown() end
+
+--- Closes it. Those who read or write get `nil, "closed"`. A stream that nobody has
+--- any more is closed by the garbage collector.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: `Conn.Close`
+---@return true? done
+---@return "closed"? reason when it was closed already
+function stream:close() end
+
+--- Sets how long each call that reads or writes may take. It holds at once also
+--- for calls of other goroutines that wait, counted from now.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: `Conn.SetDeadline`, which names a point in time
+---@param s? number seconds; nil for no limit, as at first; 0 or less does not wait
+function stream:set_timeout(s) end
+
+--- Sets how long each call that reads may take.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: `Conn.SetReadDeadline`
+---@param s? number as of `stream:set_timeout()`
+function stream:set_read_timeout(s) end
+
+--- Sets how long each call that writes may take.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: `Conn.SetWriteDeadline`
+---@param s? number as of `stream:set_timeout()`
+function stream:set_write_timeout(s) end
+
+-- Network --------------------------------------------------------------------
+
+--- [io.md](io.md) tells how servers are written.
+---@class goroutines.net
+local net = {}
+
+--- TCP, Unix sockets, datagrams, names of hosts.
+---@type goroutines.net
+go.net = net
+
+--- Connects by TCP. The addresses of a name are tried one after the other.
+---
+--- Waits: until it is connected or the last address fails, or for `opts.timeout`.
+---
+--- Raises: nothing.
+---
+--- Go: `net.Dialer.Dial`
+---
+--- ```lua
+--- local l = go.net.listen("127.0.0.1", 0)
+--- go(function()
+---   for conn in l do
+---     go(function()
+---       for line in conn:lines() do conn:write(line:upper(), "\n") end
+---     end)
+---   end
+--- end)
+--- local conn <close> = assert(go.net.connect("127.0.0.1", l:port()))
+--- conn:write("hello\n")
+--- assert(conn:read() == "HELLO")
+--- ```
+---@param host string a name or an address; `""` is this machine
+---@param port integer at that host
+---@param opts? goroutines.connect_options see below
+---@return goroutines.connection? conn
+---@return string? reason `"timeout"` or the message
+---@return string? code the error's name; `EAI_...` for names
+function net.connect(host, port, opts) end
+
+--- Options of `go.net.connect` and `go.net.connect_unix`.
+---@class goroutines.connect_options
+---@field timeout? number seconds until it gives up; none: as long as the system tries
+---@field nodelay? boolean as `conn:set_nodelay()`; true
+---@field keepalive? number as `conn:set_keepalive()`; none
+
+--- Connects to the Unix socket at a path.
+---
+--- Waits: while the listener's queue is full, or for `opts.timeout`.
+---
+--- Raises: nothing.
+---
+--- Go: `net.Dial("unix", path)`
+---@param path string where it is
+---@param opts? goroutines.connect_options see below
+---@return goroutines.connection? conn
+---@return string? reason `"timeout"` or the message
+---@return string? code the error's name
+function net.connect_unix(path, opts) end
+
+--- Listens for connections by TCP.
+---
+--- Waits: for the address, if `host` is a name.
+---
+--- Raises: nothing.
+---
+--- Go: `net.Listen`
+---@param host string an address of this machine, or a name of one; `"*"` or `""` for all, of IPv4 and IPv6
+---@param port integer 0 picks a free one
+---@param opts? goroutines.listen_options see below
+---@return goroutines.listener? listener
+---@return string? message
+---@return string? code the error's name
+function net.listen(host, port, opts) end
+
+--- Options of `go.net.listen` and `go.net.listen_unix`.
+---@class goroutines.listen_options
+---@field backlog? integer how many connections may wait to be accepted; as many as the system allows
+---@field reuseport? boolean others that say so too may listen at the same port; false
+---@field ipv6only? boolean no connections of IPv4 to an address of IPv6; false
+
+--- Listens at a path, which must not exist, and is removed when the listener is
+--- closed.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: `net.Listen("unix", path)`
+---@param path string where it is
+---@param opts? goroutines.listen_options see below
+---@return goroutines.listener? listener
+---@return string? message
+---@return string? code the error's name
+function net.listen_unix(path, opts) end
+
+--- The addresses of a host, in the order in which they are best tried.
+---
+--- Waits: for the answer.
+---
+--- Raises: nothing.
+---
+--- Go: `net.LookupHost`
+---@param name string of the host
+---@return string[]? addresses
+---@return string? message
+---@return string? code the error's name, `EAI_...`
+function net.resolve(name) end
+
+--- A socket for datagrams.
+---
+--- Waits: for the address, if `host` is a name.
+---
+--- Raises: nothing.
+---
+--- Go: `net.ListenUDP`
+---
+--- ```lua
+--- local a, b = go.net.udp(), go.net.udp("127.0.0.1")
+--- assert(a:send("ping", "127.0.0.1", b:port()))
+--- local data, host, port = b:receive(1)
+--- assert(data == "ping" and port == a:port())
+--- ```
+---@param host? string the address to receive at; all if there is none
+---@param port? integer none or 0 picks a free one
+---@return goroutines.udp? udp
+---@return string? message
+---@return string? code the error's name
+function net.udp(host, port) end
+
+--- A connection, of TCP or by a Unix socket: a stream with two ends.
+---@class goroutines.connection: goroutines.stream
+local conn = {}
+
+--- The address of the other end.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: `Conn.RemoteAddr`
+---@return string? host or the path of a Unix socket, `""` if it has none
+---@return integer|string|nil port of TCP; else `"closed"` or the message
+---@return string? code the error's name
+function conn:peer() end
+
+--- The address of this end.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: `Conn.LocalAddr`
+---@return string? host or the path of a Unix socket, `""` if it has none
+---@return integer|string|nil port of TCP; else `"closed"` or the message
+---@return string? code the error's name
+function conn:address() end
+
+--- Whether little data is sent at once, as at first, or held back for a moment for
+--- more to come. Of TCP only.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: `TCPConn.SetNoDelay`
+---@param on boolean whether it is
+---@return true? done
+---@return string? reason `"closed"` or the message
+---@return string? code the error's name
+function conn:set_nodelay(on) end
+
+--- Has the system ask, when nothing comes for so long, whether the other side is still
+--- there. Of TCP only.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: `TCPConn.SetKeepAlivePeriod`
+---@param s? number seconds, at most 32,767; nil or 0 for not, as at first
+---@return true? done
+---@return string? reason `"closed"` or the message
+---@return string? code the error's name
+function conn:set_keepalive(s) end
+
+--- What accepts connections. Any number of goroutines may do so at a time.
+---@class goroutines.listener
+--- Accepts a connection, as `listener:accept()` does, so that
+--- `for conn in listener do` runs for each until the listener is closed.
+---
+--- Results:
+--- - `conn` (`goroutines.connection?`): nil when it is closed
+---
+--- Waits: until there is one.
+---
+--- Raises: what else went wrong, such as too many open files.
+---
+--- Go: none
+---@overload fun(): goroutines.connection?
+--- Closes it at the end of the block.
+---@operator close
+local listener = {}
+
+--- Accepts a connection.
+---
+--- Waits: until there is one, or for `timeout`.
+---
+--- Raises: nothing.
+---
+--- Go: `Listener.Accept`
+---@param timeout? number seconds
+---@return goroutines.connection? conn
+---@return string? reason `"timeout"`, `"closed"`, or the message
+---@return string? code the error's name
+function listener:accept(timeout) end
+
+--- Where it listens.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: `Listener.Addr`
+---@return string? host or the path of a Unix socket
+---@return integer|"closed"|nil port of TCP
+function listener:address() end
+
+--- The port at which it listens.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: `Listener.Addr`
+---@return integer? port nil for a Unix socket
+---@return "closed"? reason
+function listener:port() end
+
+--- Closes it. Those who accept get `nil, "closed"`, and loops over it end.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: `Listener.Close`
+---@return true? done
+---@return "closed"? reason when it was closed already
+function listener:close() end
+
+--- A socket for datagrams. Any number of goroutines may use it at a time.
+---@class goroutines.udp
+--- Closes it at the end of the block.
+---@operator close
+local udp = {}
+
+--- Sends a datagram.
+---
+--- Waits: until the system has room for it; for the address, if `host` is a name.
+---
+--- Raises: nothing.
+---
+--- Go: `UDPConn.WriteTo`
+---@param data string the bytes
+---@param host string a name or an address
+---@param port integer at that host
+---@return true? done
+---@return string? reason `"closed"` or the message
+---@return string? code the error's name
+function udp:send(data, host, port) end
+
+--- Receives a datagram.
+---
+--- Waits: until there is one, or for `timeout`.
+---
+--- Raises: nothing.
+---
+--- Go: `UDPConn.ReadFrom`
+---@param timeout? number seconds
+---@return string? data
+---@return string? host the sender's address; or `"timeout"`, `"closed"`, or the message
+---@return integer|string|nil port the sender's; or the error's name
+function udp:receive(timeout) end
+
+--- Where it receives.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: `UDPConn.LocalAddr`
+---@return string? host
+---@return integer|"closed"|nil port
+function udp:address() end
+
+--- The port at which it receives.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: `UDPConn.LocalAddr`
+---@return integer? port
+---@return "closed"? reason
+function udp:port() end
+
+--- Closes it. Those who receive get `nil, "closed"`.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: `UDPConn.Close`
+---@return true? done
+---@return "closed"? reason when it was closed already
+function udp:close() end
+
 -- Settings and counters ------------------------------------------------------
 
 --- Changes settings of the whole process, all that are given or none; without an
@@ -731,6 +1186,7 @@ function go.stats() end
 ---@field goroutines integer those that exist, main included
 ---@field channels integer those that exist, also of tickers and `go.after`
 ---@field timers integer those that exist, also of tickers and `go.after`
+---@field descriptors integer open ones that goroutines may wait for: sockets, pipes
 ---@field messages integer encoded values: under way, or kept by tasks, timers and settings
 ---@field handles integer handles, in all Lua states
 ---@field procs integer as `go.procs()`

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "io/descriptor.h"
 #include "lib/lib.h"
 #include "sched/preempt.h"
 
@@ -179,6 +180,7 @@ static int go_stats(lua_State *L) {
   put(L, "channels", gr_channel_count_all());
   put(L, "timers", gr_timer_count());
   put(L, "messages", gr_block_count());
+  put(L, "descriptors", gr_descriptor_count());
   put(L, "handles", gr_handle_count());
   put(L, "procs", atomic_load(&s->procs));
   put(L, "idle_procs", atomic_load(&s->idle_count));

@@ -46,6 +46,18 @@ static const char *reason_of(gr_wait_kind kind) {
     return "join";
   case GR_WAIT_OTHERS:
     return "waiting for the others to end";
+  case GR_WAIT_READ:
+    return "io read";
+  case GR_WAIT_WRITE:
+    return "io write";
+  case GR_WAIT_ACCEPT:
+    return "accept";
+  case GR_WAIT_CONNECT:
+    return "connect";
+  case GR_WAIT_REQUEST:
+    return "io";
+  case GR_WAIT_PROCESS:
+    return "process";
   default:
     return "waiting";
   }

@@ -65,6 +65,55 @@ bool gr_wait_again(lua_State *L, gr_status status);
 // Pushes nil, "timeout" or nil, "closed".
 int gr_push_failure(lua_State *L, gr_status status);
 
+// --- input and output (io.c) ---
+
+// Whether an operation is to be done again, as gr_wait_again.
+bool gr_io_again(lua_State *L, int status);
+
+// Pushes what an operation that failed returns: nil and "timeout", "closed", or
+// the message and the error's name. Raises if another goroutine was there
+// first: `name` is the function's, as Lua sees it.
+int gr_io_push_failure(lua_State *L, int status, const char *name);
+
+// Pushes true, or the failure.
+int gr_io_push_result(lua_State *L, int status, const char *name);
+
+// Raises the failure as io.lines does; pushes nil for GR_CLOSED.
+int gr_io_end_loop(lua_State *L, int status, const char *name);
+
+// A table of options at the index: checks that it is a table, or absent, and
+// that it has these keys only. `keys` ends with NULL.
+void gr_arg_options(lua_State *L, int index, int arg, const char *name,
+                    const char *const *keys);
+
+// Raises about an option of that table.
+int gr_option_error(lua_State *L, int arg, const char *name, const char *key,
+                    const char *why);
+
+// A string at the index; without zeros in it if it goes to the system.
+const char *gr_arg_text(lua_State *L, int index, int arg, const char *name);
+
+// The part of the module that is made when it is first asked for.
+int gr_lib_index(lua_State *L);
+void gr_lib_open_parts(lua_State *L); // all: [-0, +0], the module on top
+
+void gr_lib_net(lua_State *L); // pushes a table
+void gr_lib_udp(lua_State *L); // adds to it
+
+// Makes the metatable of this type. [-0, +0]
+void gr_stream_open(lua_State *L, const gr_handle_type *type);
+void gr_listener_open(lua_State *L, const gr_handle_type *type);
+void gr_udp_open(lua_State *L, const gr_handle_type *type);
+
+typedef struct gr_stream gr_stream;
+// Pushes a stream; takes over the reference.
+void gr_stream_push(lua_State *L, gr_stream *s);
+int gr_push_address(lua_State *L, const void *address);
+int gr_wait_fd(lua_State *L);
+
+// Registers the types with messages. Once a process.
+void gr_lib_io_init(void);
+
 // --- states (state.c) ---
 
 // Pushes the module's table, made at the first use, after it has installed what
@@ -148,7 +197,8 @@ void gr_write_error(const char *text);
 void gr_push_title(lua_State *L, const gr_task *task, uint64_t id);
 
 extern const gr_handle_type gr_channel_type, gr_ticker_type, gr_timer_type,
-    gr_task_type;
+    gr_task_type, gr_connection_type, gr_stream_type, gr_listener_type,
+    gr_udp_type;
 enum { GR_VIEW_BOTH, GR_VIEW_SENDER, GR_VIEW_RECEIVER };
 
 // Runs before the process ends.

@@ -36,7 +36,10 @@ _Atomic(uint64_t) gr_monitor_wake_at = GR_NEVER;
 static struct {
   pthread_t thread;
   gr_loop loop;
-} monitor;
+  gr_watch watch; // of the descriptors of processors at which nobody sleeps
+  uv_poll_t watch_poll;
+  gr_loop_request watch_request;
+} monitor = {.watch = GR_WATCH_INIT};
 
 // --- membarrier ---
 
@@ -262,7 +265,7 @@ static void look_at_workers(round *r) {
   gr_lock_unlock(&s->lock);
 }
 
-// True if nobody but the monitor looks at the deadlines of p.
+// True if nobody but the monitor looks at the deadlines and events of p.
 static bool is_unwatched(gr_processor *p) {
   gr_lock_lock(&gr_the_sched.lock);
   bool unwatched = !p->is_idle || !p->worker;
@@ -297,6 +300,45 @@ static void fire_deadlines(round *r) {
     }
     sooner(r, atomic_load(&p->deadlines.earliest_ns));
   }
+}
+
+// --- events of processors whose workers are busy ---
+
+static void on_watch(uv_poll_t *poll, int status, int events) {
+  (void)poll, (void)status, (void)events;
+  gr_poller *ready[16];
+  unsigned count = gr_watch_take(&monitor.watch, ready, 16);
+  for (unsigned i = 0; i < count; i++) {
+    ready[i]->armed = false;
+    gr_poller_collect(ready[i], false);
+  }
+}
+
+static void watch_watch(gr_loop *loop, gr_loop_request *request) {
+  (void)request;
+  if (uv_poll_init(&loop->uv, &monitor.watch_poll, monitor.watch.fd) == 0)
+    uv_poll_start(&monitor.watch_poll, UV_READABLE, on_watch);
+}
+
+// Has the next event of each be told to the monitor. One that was told before
+// its worker fell asleep wakes both, once.
+static void watch_pollers(void) {
+  gr_sched *s = &gr_the_sched;
+  unsigned made = atomic_load(&s->processors_made);
+  bool is_first = monitor.watch.fd < 0;
+  for (unsigned i = 0; i < made; i++) {
+    gr_processor *p = atomic_load(&s->processors[i]);
+    if (atomic_load(&p->poller.fd) >= 0 && !p->poller.armed && is_unwatched(p))
+      p->poller.armed = gr_watch_arm(&monitor.watch, &p->poller);
+  }
+  if (is_first && monitor.watch.fd >= 0) {
+    monitor.watch_request.run = watch_watch;
+    gr_loop_submit(&monitor.loop, &monitor.watch_request);
+  }
+}
+
+gr_loop *gr_monitor_loop(void) {
+  return &monitor.loop;
 }
 
 // --- Ctrl-C while main waits ---
@@ -362,6 +404,7 @@ static void one_round(round *r) {
   r->slice_ns = atomic_load(&gr_the_sched.slice_ns);
   r->next_ns = GR_NEVER;
   fire_deadlines(r);
+  watch_pollers();
   interrupt_mains();
   look_at_workers(r);
   if (r->wants_help)

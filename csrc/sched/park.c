@@ -64,6 +64,33 @@ void gr_ready_woken(gr_goroutine *g) {
   gr_wake_processor();
 }
 
+unsigned gr_ready_events(gr_goroutine *list, bool idle) {
+  gr_goroutine *shared = NULL, *next;
+  unsigned count = 0, others = 0;
+  for (gr_goroutine *g = list; g; g = next, count++) {
+    next = g->next; // ours until it is runnable
+    mark_runnable(g);
+    if (g->bound && g->bound != gr_worker_self()) {
+      gr_ready_bound(g);
+    } else {
+      g->next = shared;
+      shared = g;
+      others++;
+    }
+  }
+  if (!shared)
+    return count;
+  gr_lock_lock(&gr_the_sched.lock);
+  for (; shared; shared = next) {
+    next = shared->next;
+    gr_fifo_push(&gr_the_sched.woken, shared);
+  }
+  gr_lock_unlock(&gr_the_sched.lock);
+  if (!idle || others > 1)
+    gr_wake_processor();
+  return count;
+}
+
 void gr_start(gr_goroutine *g) {
   gr_ready(g);
 }

@@ -100,8 +100,11 @@ static gr_goroutine *take(gr_worker *w, gr_processor *p, bool *inherits) {
   unsigned turns = atomic_load_explicit(&p->turns, memory_order_relaxed);
   atomic_store_explicit(&p->turns, turns + 1, memory_order_relaxed);
   *inherits = false;
-  if (atomic_load_explicit(&w->slice, memory_order_relaxed) % GLOBAL_TURN == 0)
+  if (atomic_load_explicit(&w->slice, memory_order_relaxed) % GLOBAL_TURN ==
+      0) {
     g = take_shared(&gr_the_sched.global);
+    gr_poller_collect(&p->poller, g == NULL);
+  }
   if (!g)
     g = take_shared(&gr_the_sched.woken);
   if (!g && (g = gr_runq_pop_next(&p->runq)))
@@ -248,6 +251,7 @@ void gr_sched_init(void) {
   s->without_processor = 0;
   atomic_store(&s->idle_count, 0);
   atomic_store(&s->searching, 0);
+  atomic_store(&s->outside_waits, 0);
   atomic_store(&s->stopping, false);
   atomic_store(&s->slice_ns, 10000000);
 }

@@ -9,6 +9,8 @@
 
 #include "base/random.h"
 
+void (*gr_handle_open)(lua_State *L, const gr_handle_type *type);
+
 static const char table_key;
 static atomic_uint handle_count;
 static uint64_t the_mark; // written before the first handle is made
@@ -103,8 +105,11 @@ static int push_protected(lua_State *L) {
   lua_pop(L, 1);
   gr_handle *handle = lua_newuserdatauv(L, sizeof *handle, 0);
   *handle = (gr_handle){the_mark, want->type, want->object, want->view};
-  if (lua_rawgetp(L, LUA_REGISTRYINDEX, want->type) != LUA_TTABLE)
-    return luaL_error(L, "this Lua state has no %s", want->type->name);
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, want->type) != LUA_TTABLE) {
+    lua_pop(L, 1);
+    gr_handle_open(L, want->type);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, want->type);
+  }
   lua_setmetatable(L, -2);
   want->object = NULL; // the userdata has it now
   atomic_fetch_add(&handle_count, 1);

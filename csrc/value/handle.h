@@ -23,6 +23,10 @@ typedef struct gr_handle {
   uint32_t view; // a restriction of the object, 0 for none; below 16
 } gr_handle;
 
+// Makes the metatable of a type in a state that has none; for types that few
+// states see. Set before the first handle.
+extern void (*gr_handle_open)(lua_State *L, const gr_handle_type *type);
+
 // Once, before the first handle.
 void gr_handle_init(void);
 
