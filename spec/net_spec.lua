@@ -364,7 +364,7 @@ describe("a connection", function()
   end)
 
   it("is closed when nobody has it any more", function()
-    local a, b <close> = pair()
+    local a, b <close> = pair() -- luacheck: ignore a
     local closed = go.spawn(function() return b:read() end)
     a = nil -- luacheck: ignore
     helper.wait_until(function()
