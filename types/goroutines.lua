@@ -187,7 +187,12 @@ function go.exit(...) end
 
 --- Calls `f(...)` here, after telling the scheduler that it may block the thread
 --- in C. Other goroutines then run on another thread at once, and not only when
---- the scheduler has noticed.
+--- the scheduler has noticed. `os.execute`, `io.popen`, and all of `io` and files'
+--- methods tell it themselves.
+---
+--- There are at most `GOROUTINES_THREADS` of the environment threads (1,000; at
+--- least 2). When they are all in such calls, other goroutines wait until one
+--- ends, which is told on stderr once. Threads without work end.
 ---
 --- Waits: as long as `f` does. It blocks the thread, not the processor.
 ---

@@ -185,7 +185,7 @@ static int go_stats(lua_State *L) {
   put(L, "procs", atomic_load(&s->procs));
   put(L, "idle_procs", atomic_load(&s->idle_count));
   gr_lock_lock(&s->lock);
-  uint32_t threads = s->worker_count;
+  uint32_t threads = s->threads;
   gr_lock_unlock(&s->lock);
   put(L, "threads", threads);
   put(L, "stacks", stacks);

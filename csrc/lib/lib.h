@@ -163,6 +163,9 @@ void gr_dump_all(void);
 // Where the task's goroutine is now, or NULL when out of memory; to be freed.
 char *gr_dump_task(gr_task *task);
 
+// The running goroutine is, or no longer, in a call that may block its thread.
+void gr_mark_blocking(bool blocks);
+
 // --- functions, by topic: each leaves its entries in the table on top ---
 
 void gr_lib_goroutine(lua_State *L);
@@ -175,6 +178,7 @@ void gr_lib_config(lua_State *L);
 void gr_lib_coroutine(lua_State *L);
 void gr_lib_hook(lua_State *L);
 void gr_lib_standard(lua_State *L);
+void gr_lib_blocking(lua_State *L);
 void gr_lib_loading(lua_State *L);
 
 // Once a process, before the first of these. False when out of memory.

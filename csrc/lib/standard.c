@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: MIT
 // What is replaced in the standard libraries of every state:
 //   print        writes a line at once, so that lines of goroutines do not mix
-//   os.execute   tell the scheduler that they block; their children have the
-//   io.popen     signal mask that the process began with
 //   os.exit      once a process, however many call it
 //   require      off the thread of a main: what it loads may be C code, which
 //                may block
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,25 +30,11 @@ static int base_print(lua_State *L) {
   luaL_pushresult(&b);
   size_t len;
   const char *line = lua_tolstring(L, -1, &len);
+  gr_mark_blocking(true);
   fwrite(line, 1, len, stdout);
   fflush(stdout);
+  gr_mark_blocking(false);
   return 0;
-}
-
-// Calls the stock function, the upvalue, as one that blocks.
-static int call_blocking(lua_State *L) {
-  sigset_t before;
-  lua_pushvalue(L, lua_upvalueindex(1));
-  lua_insert(L, 1);
-  int count = lua_gettop(L) - 1;
-  gr_block_begin();
-  pthread_sigmask(SIG_SETMASK, &gr_the_sched.host_mask, &before);
-  int failed = lua_pcall(L, count, LUA_MULTRET, 0);
-  pthread_sigmask(SIG_SETMASK, &before, NULL);
-  gr_block_end();
-  if (failed)
-    return lua_error(L);
-  return lua_gettop(L);
 }
 
 static atomic_bool exiting;
@@ -123,7 +106,5 @@ static void replace(lua_State *L, const char *library, const char *name,
 void gr_lib_standard(lua_State *L) {
   replace(L, "_G", "print", base_print, false);
   replace(L, "os", "exit", os_exit, false);
-  replace(L, "os", "execute", call_blocking, true);
-  replace(L, "io", "popen", call_blocking, true);
   replace(L, "_G", "require", base_require, true);
 }

@@ -92,6 +92,7 @@ void gr_state_open(lua_State *L, bool is_main) {
   gr_lib_coroutine(L);
   gr_lib_hook(L);
   gr_lib_standard(L);
+  gr_lib_blocking(L);
   gr_lib_loading(L);
   make_module(L);
   if (is_main) {

@@ -78,6 +78,7 @@ void gr_handoff(gr_processor *p, bool to_search) {
   if (to_search)
     atomic_fetch_sub(&s->searching, 1);
   gr_lock_lock(&s->lock);
+  s->wants_thread = true;
   gr_add_idle_locked(p);
   gr_lock_unlock(&s->lock);
 }
@@ -86,6 +87,7 @@ void gr_wait_for_processor(gr_worker *w) {
   gr_sched *s = &gr_the_sched;
   gr_goroutine *victim = NULL;
   bool queued = false;
+  uint64_t now_ns = gr_now_ns();
   // It leaves without having looked at every queue again, and while it counted
   // as one who searches, nobody was woken.
   if (w->searching)
@@ -105,8 +107,11 @@ void gr_wait_for_processor(gr_worker *w) {
     victim = gr_deadlock_check_locked(); // its processor was one too many
     w->awaits_processor = w->main || w->runs_bound_only;
     if (!w->awaits_processor) {
+      w->idle_since_ns = now_ns;
       w->next_idle = s->idle_workers;
       s->idle_workers = w;
+      queued |= s->wants_thread; // this one can have what got none
+      s->wants_thread = false;
     }
   }
   gr_lock_unlock(&s->lock);
@@ -114,6 +119,7 @@ void gr_wait_for_processor(gr_worker *w) {
     gr_ready_woken(victim);
   if (queued)
     gr_wake_processor();
+  gr_monitor_expect(now_ns + GR_RETIRE_NS);
   if (!atomic_load(&s->stopping))
     uv_sem_wait(&w->handed);
 }

@@ -113,6 +113,11 @@ typedef struct round {
   gr_processor *retaken; // list by next_idle
 } round;
 
+static void sooner(round *r, uint64_t when_ns) {
+  if (when_ns < r->next_ns)
+    r->next_ns = when_ns;
+}
+
 // True if the thread sleeps in the kernel: a signal would only cut that short.
 // One that waits for a CPU does not.
 static bool is_blocked(gr_worker *w) {
@@ -225,15 +230,29 @@ static void stop_stray_locked(gr_worker *w, uint64_t now_ns) {
     signal_locked(w, now_ns);
 }
 
+// Threads that have had no work for long end.
+static void retire_threads(round *r) {
+  gr_sched *s = &gr_the_sched;
+  gr_lock_lock(&s->lock);
+  for (gr_worker **at = &s->idle_workers; *at;) {
+    gr_worker *w = *at;
+    uint64_t end_ns = w->idle_since_ns + GR_RETIRE_NS;
+    if (end_ns > r->now_ns) {
+      sooner(r, end_ns);
+      at = &w->next_idle;
+      continue;
+    }
+    *at = w->next_idle;
+    w->retires = true;
+    uv_sem_post(&w->handed);
+  }
+  gr_lock_unlock(&s->lock);
+}
+
 // Work in a next slot, for which nobody was woken, while a processor is idle.
 static bool is_kept_waiting(gr_worker *w, gr_processor *p) {
   return w->seen_slice == atomic_load(&w->slice) &&
          atomic_load(&p->runq.next) && atomic_load(&gr_the_sched.idle_count);
-}
-
-static void sooner(round *r, uint64_t when_ns) {
-  if (when_ns < r->next_ns)
-    r->next_ns = when_ns;
 }
 
 static void look_at_workers(round *r) {
@@ -407,6 +426,7 @@ static void one_round(round *r) {
   watch_pollers();
   interrupt_mains();
   look_at_workers(r);
+  retire_threads(r);
   if (r->wants_help)
     gr_wake_processor();
   for (gr_processor *p = r->retaken, *next; p; p = next) {
@@ -427,8 +447,9 @@ static bool any_busy(void) {
 // work later sees what was said, and kicks.
 static uint64_t announce(round *r) {
   atomic_store(&gr_monitor_wake_at, r->next_ns);
-  round again = {.next_ns = r->next_ns}; // now_ns is 0: fires nothing
+  round again = {.next_ns = r->next_ns}; // now_ns is 0: nothing is due
   fire_deadlines(&again);
+  retire_threads(&again);
   if (again.next_ns == GR_NEVER && any_busy())
     sooner(&again, r->now_ns + r->slice_ns / 2);
   return again.next_ns;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // The monitor: a thread without a processor that looks after those who
 // compute. It ends slices that are too long, takes processors from goroutines
-// that block in C, and runs the deadlines of processors whose workers are busy.
+// that block in C, runs the deadlines of processors whose workers are busy, and
+// ends threads that are no longer needed.
 #ifndef GR_MONITOR_H
 #define GR_MONITOR_H
 
@@ -36,6 +37,12 @@ static inline void gr_monitor_watch(gr_processor *p) {
   if (GR_UNLIKELY(
           gr_deadlines_earliest(&p->deadlines) <
           atomic_load_explicit(&gr_monitor_wake_at, memory_order_relaxed)))
+    gr_monitor_kick();
+}
+
+// Somebody wants the monitor to look at that time at the latest.
+static inline void gr_monitor_expect(uint64_t when_ns) {
+  if (GR_UNLIKELY(atomic_load(&gr_monitor_wake_at) > when_ns))
     gr_monitor_kick();
 }
 

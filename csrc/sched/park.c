@@ -175,13 +175,13 @@ static void commit_yield(gr_goroutine *g, void *arg) {
   gr_wake_processor();
 }
 
-static bool is_alone(gr_worker *w) {
+bool gr_others_wait(gr_worker *w) {
   gr_processor *p = atomic_load_explicit(&w->p, memory_order_relaxed);
-  return !gr_fifo_has_any(&gr_the_sched.global) &&
-         !gr_fifo_has_any(&gr_the_sched.woken) &&
-         !atomic_load_explicit(&p->runq.next, memory_order_relaxed) &&
-         gr_runq_count(&p->runq) == 0 &&
-         !atomic_load_explicit(&w->bound_ready, memory_order_relaxed);
+  return gr_fifo_has_any(&gr_the_sched.global) ||
+         gr_fifo_has_any(&gr_the_sched.woken) ||
+         atomic_load_explicit(&p->runq.next, memory_order_relaxed) ||
+         gr_runq_count(&p->runq) != 0 ||
+         atomic_load_explicit(&w->bound_ready, memory_order_relaxed);
 }
 
 void gr_yield(void) {
@@ -194,7 +194,7 @@ void gr_yield(void) {
     if (earliest <= now)
       gr_deadlines_fire(&p->deadlines, now, gr_ready_woken);
   }
-  if (!is_alone(w) && !has_stopped(gr_self()))
+  if (gr_others_wait(w) && !has_stopped(gr_self()))
     switch_away(commit_yield, NULL);
 }
 
@@ -249,6 +249,8 @@ void gr_leave_main_thread(void) {
 void gr_finish(gr_commit commit, void *arg) {
   gr_worker *w = gr_worker_self();
   gr_goroutine *g = atomic_load_explicit(&w->g, memory_order_relaxed);
+  if (g->bound)
+    w->runs_bound_only = false; // it was locked to the end
   atomic_store_explicit(&g->status, GR_DONE, memory_order_relaxed);
   w->commit = commit;
   w->commit_arg = arg;

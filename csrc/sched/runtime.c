@@ -66,19 +66,24 @@ static unsigned usable_cpus(void) {
 #endif
 }
 
+// A whole number from the environment, or `otherwise`.
+static unsigned number_from(const char *name, long min, long max,
+                            unsigned otherwise) {
+  const char *text = getenv(name);
+  if (!text)
+    return otherwise;
+  char *end;
+  long asked = strtol(text, &end, 10);
+  if (*text && *end == '\0' && asked >= min && asked <= max)
+    return (unsigned)asked;
+  fprintf(stderr, "goroutines: %s=%s is not a number from %ld to %ld\n", name,
+          text, min, max);
+  return otherwise;
+}
+
 static unsigned initial_procs(void) {
-  const char *text = getenv("GOROUTINES_PROCS");
-  unsigned count = usable_cpus();
-  if (text) {
-    char *end;
-    long asked = strtol(text, &end, 10);
-    if (*end == '\0' && asked >= 1 && asked <= GR_PROCS_MAX)
-      count = (unsigned)asked;
-    else
-      fprintf(stderr,
-              "goroutines: GOROUTINES_PROCS=%s is not a number from 1 to %d\n",
-              text, GR_PROCS_MAX);
-  }
+  unsigned count =
+      number_from("GOROUTINES_PROCS", 1, GR_PROCS_MAX, usable_cpus());
   return count > GR_PROCS_MAX ? GR_PROCS_MAX : count;
 }
 
@@ -106,6 +111,8 @@ static const char *start(lua_State *L) {
   gr_sched_init();
   raise_file_limit();
   choose_guards();
+  gr_the_sched.threads_max =
+      number_from("GOROUTINES_THREADS", 2, 1000000, GR_THREADS_DEFAULT);
   pthread_sigmask(SIG_SETMASK, NULL, &gr_the_sched.host_mask);
   if (!gr_preempt_init())
     return "the preemption signal cannot be caught";

@@ -161,6 +161,8 @@ gr_goroutine *gr_sched_next(gr_worker *w) {
       return NULL;
     if (!p) {
       gr_wait_for_processor(w);
+      if (w->retires)
+        return NULL;
       continue;
     }
     if (p->id >=

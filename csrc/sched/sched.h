@@ -14,7 +14,11 @@
 #include "sched/processor.h"
 #include "sched/worker.h"
 
-enum { GR_PROCS_MAX = 1024 };
+enum {
+  GR_PROCS_MAX = 1024,
+  GR_THREADS_DEFAULT = 1000,
+  GR_RETIRE_NS = 2000000000, // without work for so long: a thread ends
+};
 
 typedef enum gr_preempt_mode {
   GR_PREEMPT_SIGNAL,
@@ -39,7 +43,9 @@ typedef struct gr_sched {
   gr_list workers;            // all
   gr_list goroutines;         // all
   uint32_t without_processor; // goroutines in a C call that lost theirs
-  uint32_t worker_count;
+  uint32_t last_worker_id;
+  uint32_t threads;  // of workers, hosts' among them
+  bool wants_thread; // a processor with work got none; whoever goes idle helps
   gr_goroutine *waits_for_others; // a main in gr_wait_for_others
 
   // Grow only; written under lock.
@@ -62,6 +68,7 @@ typedef struct gr_sched {
   atomic_bool stopping;
 
   // Settings.
+  uint32_t threads_max; // constant
   _Atomic(uint64_t) slice_ns;
   atomic_int preempt_mode;
   atomic_int preempt_signal;
@@ -112,7 +119,8 @@ bool gr_wait_for_others(void);
 // is bound.
 void gr_leave_main_thread(void);
 
-// Brackets a call that may block the thread. Goroutine, outside the runtime.
+// Brackets a call that is going to block the thread: the processor goes to
+// others, at once or as soon as there are any. Goroutine, outside the runtime.
 void gr_block_begin(void);
 void gr_block_end(void);
 
@@ -145,6 +153,10 @@ static inline bool gr_fifo_has_any(gr_fifo *q) { // a hint
 // nobody. Not under the lock.
 void gr_push_shared(gr_fifo *q, gr_goroutine *g);
 void gr_push_local(gr_processor *p, gr_goroutine *g);
+
+// True if something is queued that could run in place of the worker's
+// goroutine. A hint. Worker with a processor.
+bool gr_others_wait(gr_worker *w);
 
 // Wakes an idle processor if there is one and nobody searches for work yet.
 // After work was queued, outside locks.

@@ -3,7 +3,9 @@
 #include "sched/worker.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #ifdef __linux__
@@ -58,7 +60,8 @@ static gr_worker *new_worker(void) {
 }
 
 static void enlist_locked(gr_worker *w) {
-  w->id = ++gr_the_sched.worker_count;
+  w->id = ++gr_the_sched.last_worker_id;
+  gr_the_sched.threads++;
   gr_list_push(&gr_the_sched.workers, &w->all);
 }
 
@@ -97,6 +100,33 @@ gr_worker *gr_worker_new_host(gr_goroutine *main) {
   return w;
 }
 
+static void delist_locked(gr_worker *w) {
+  gr_list_remove(&w->all);
+  gr_the_sched.threads--;
+}
+
+static void block_signals(void) {
+  sigset_t all;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, NULL);
+}
+
+// A thread without work ends. Once off the lists, nobody knows it.
+static void retire(gr_worker *w) {
+  block_signals();
+  gr_lock_lock(&gr_the_sched.lock);
+  delist_locked(w);
+  gr_lock_unlock(&gr_the_sched.lock);
+  self = NULL;
+  if (w->signal_stack) {
+    stack_t none = {.ss_flags = SS_DISABLE};
+    sigaltstack(&none, NULL);
+    free(w->signal_stack);
+  }
+  uv_sem_destroy(&w->handed);
+  free(w);
+}
+
 static void *run_thread(void *arg) {
   gr_worker *w = arg;
   self = w;
@@ -105,8 +135,25 @@ static void *run_thread(void *arg) {
   gr_preempt_unblock();
   gr_context_init_thread(&w->context);
   gr_sched_loop(w);
-  gr_worker_fini(w);
+  if (w->retires)
+    retire(w);
+  else
+    gr_worker_fini(w);
   return NULL;
+}
+
+static void report_no_thread(const char *why) {
+  static atomic_bool reported;
+  char line[200];
+  if (atomic_exchange(&reported, true))
+    return;
+  int len =
+      snprintf(line, sizeof line,
+               "goroutines: no thread for goroutines that could run (%s); "
+               "they wait until a call that blocks its thread ends\n",
+               why);
+  ssize_t put = write(STDERR_FILENO, line, (size_t)len);
+  (void)put;
 }
 
 gr_worker *gr_worker_start(gr_processor *p, bool to_search) {
@@ -115,9 +162,18 @@ gr_worker *gr_worker_start(gr_processor *p, bool to_search) {
     return NULL;
   w->searching = to_search;
   gr_lock_lock(&gr_the_sched.lock);
-  enlist_locked(w);
-  gr_attach_locked(w, p);
+  bool fits = gr_the_sched.threads < gr_the_sched.threads_max;
+  if (fits) {
+    enlist_locked(w);
+    gr_attach_locked(w, p);
+  }
   gr_lock_unlock(&gr_the_sched.lock);
+  if (!fits) {
+    uv_sem_destroy(&w->handed);
+    free(w);
+    report_no_thread("GOROUTINES_THREADS are in use");
+    return NULL;
+  }
 
   // The process's signals are for the host's threads; only ours is taken here.
   sigset_t all, before;
@@ -130,8 +186,9 @@ gr_worker *gr_worker_start(gr_processor *p, bool to_search) {
     return w;
   }
 
+  report_no_thread(strerror(err));
   gr_lock_lock(&gr_the_sched.lock);
-  gr_list_remove(&w->all);
+  delist_locked(w);
   gr_detach_locked(w, p);
   gr_lock_unlock(&gr_the_sched.lock);
   uv_sem_destroy(&w->handed);
@@ -140,9 +197,7 @@ gr_worker *gr_worker_start(gr_processor *p, bool to_search) {
 }
 
 void gr_worker_fini(gr_worker *w) {
-  sigset_t all; // one that is on its way finds a thread that still has a worker
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, NULL);
+  block_signals(); // one on its way finds a thread that still has a worker
   gr_lock_lock(&gr_the_sched.lock);
   w->is_gone = true; // no signal is sent to it from now on
   gr_lock_unlock(&gr_the_sched.lock);
@@ -150,10 +205,24 @@ void gr_worker_fini(gr_worker *w) {
 
 // --- blocking calls ---
 
+// Gives the processor away if somebody waits for one. The goroutine goes on
+// without, as one that it was taken from.
+static void give_away(gr_worker *w) {
+  gr_processor *p = atomic_load_explicit(&w->p, memory_order_relaxed);
+  if (!gr_others_wait(w) || atomic_load(&w->bound_ready))
+    return;
+  gr_lock_lock(&gr_the_sched.lock);
+  gr_detach_locked(w, p);
+  gr_the_sched.without_processor++;
+  gr_lock_unlock(&gr_the_sched.lock);
+  gr_handoff(p, false);
+}
+
 void gr_block_begin(void) {
   gr_enter();
   gr_leave_main_thread();
   gr_worker *w = gr_worker_self();
+  give_away(w);
   // The monitor takes the processor as soon as somebody wants it.
   atomic_store(&w->blocking, true);
   atomic_store_explicit(&w->in_runtime, false, memory_order_release);

@@ -59,6 +59,8 @@ struct gr_worker {
   gr_goroutine *main;    // of a host's thread, else NULL
   bool awaits_processor; // asleep until its bound goroutine is runnable
   bool is_gone;
+  bool retires;           // is to end; read by the thread after `handed`
+  uint64_t idle_since_ns; // in the list of idle workers
   gr_link all;
   // The monitor's notes.
   uint32_t seen_slice;
