@@ -805,6 +805,25 @@ function stream:set_read_timeout(s) end
 ---@param s? number as of `stream:set_timeout()`
 function stream:set_write_timeout(s) end
 
+--- What the process was started with, as a stream. It has a buffer of its own:
+--- what one of `io.stdin` and `go.stdin` has read, the other does not see.
+---
+--- Go: `os.Stdin`
+---@type goroutines.stream
+go.stdin = nil
+
+--- Where the process's output goes. What stock `io` has not yet written goes first.
+---
+--- Go: `os.Stdout`
+---@type goroutines.stream
+go.stdout = nil
+
+--- Where its errors go.
+---
+--- Go: `os.Stderr`
+---@type goroutines.stream
+go.stderr = nil
+
 -- Network --------------------------------------------------------------------
 
 --- [io.md](io.md) tells how servers are written.
@@ -1120,6 +1139,114 @@ function udp:port() end
 ---@return true? done
 ---@return "closed"? reason when it was closed already
 function udp:close() end
+
+-- Processes ------------------------------------------------------------------
+
+--- Child processes.
+---@class goroutines.processes
+local process = {}
+
+--- Starting and running other programs.
+---@type goroutines.processes
+go.process = process
+
+--- Starts a program, which is found as a shell finds it. All descriptors but those
+--- below are closed in it.
+---
+--- Waits: until the program has started.
+---
+--- Raises: nothing.
+---
+--- Go: `exec.Command` and `Cmd.Start`
+---
+--- ```lua
+--- local p = assert(go.process.spawn({ "tr", "a-z", "A-Z", stdin = "pipe",
+---   stdout = "pipe" }))
+--- p.stdin:write("hello")
+--- p.stdin:close()
+--- assert(p.stdout:read("a") == "HELLO")
+--- assert(p:wait() == 0)
+--- ```
+---@param options goroutines.spawn_process the words of the command, and options
+---@return goroutines.process? p
+---@return string? message
+---@return string? code the error's name
+function process.spawn(options) end
+
+--- Options of `go.process.spawn`. The list part is the program and its arguments.
+--- A stream that is given to a child is best closed here: it is the child's.
+---@class goroutines.spawn_process
+---@field stdin? "inherit"|"null"|"pipe"|goroutines.stream where its input comes from; `"inherit"`
+---@field stdout? "inherit"|"null"|"pipe"|goroutines.stream where its output goes; `"inherit"`
+---@field stderr? "inherit"|"null"|"pipe"|goroutines.stream where its errors go; `"inherit"`
+---@field cwd? string its directory
+---@field env? table<string,string|number> its environment, by name, instead of this process's
+
+--- Runs a program to its end: gives it its input, and gathers its output.
+---
+--- Waits: until it has ended and its output as well, or for `options.timeout`.
+---
+--- Raises: nothing.
+---
+--- Go: `Cmd.Output`
+---
+--- ```lua
+--- local r = assert(go.process.run({ "sort", stdin = "b\na\n", timeout = 10 }))
+--- assert(r.code == 0 and r.stdout == "a\nb\n")
+--- ```
+---@param options goroutines.run_process the words of the command, and options
+---@return goroutines.run_result? result
+---@return string? reason `"timeout"`, or the message if it could not be started
+---@return string? code the error's name
+function process.run(options) end
+
+--- Options of `go.process.run`. The list part, `cwd` and `env` are as of
+--- `go.process.spawn`.
+---@class goroutines.run_process
+---@field stdin? string its input; nothing
+---@field stdout? "inherit"|"null"|goroutines.stream where its output goes; into the result
+---@field stderr? "inherit"|"null"|goroutines.stream where its errors go; into the result
+---@field timeout? number seconds; then it is killed
+
+--- What became of a program that was run.
+---@class goroutines.run_result
+---@field code? integer its exit code
+---@field signal? string the name of the signal that ended it
+---@field stdout? string its output
+---@field stderr? string its errors
+
+--- A child process.
+---@class goroutines.process
+---@field pid integer its number
+---@field stdin? goroutines.stream our end of the pipe, where `"pipe"` was asked for
+---@field stdout? goroutines.stream the same
+---@field stderr? goroutines.stream the same
+local p = {}
+
+--- Waits for its end. Any number of goroutines may, any number of times.
+---
+--- Waits: until it has ended, or for `timeout`.
+---
+--- Raises: nothing.
+---
+--- Go: `Cmd.Wait`
+---@param timeout? number seconds
+---@return integer? code its exit code
+---@return string? reason the name of the signal that ended it, or `"timeout"`
+function p:wait(timeout) end
+
+--- Sends it a signal.
+---
+--- Waits: never for long.
+---
+--- Raises: nothing.
+---
+--- Go: `Process.Signal`
+---@param signal? string its name, as `"KILL"`; `"TERM"`
+---@return true? done
+---@return string? message
+---@return string? code the error's name; `ESRCH` when it has ended
+function p:kill(signal) end
 
 -- Settings and counters ------------------------------------------------------
 

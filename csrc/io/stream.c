@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -12,7 +13,7 @@ enum {
   BUFFER_MIN = 4096,
   AHEAD_MAX = 64 * 1024, // how far the buffer grows because reads fill it
   KEPT_MAX = 256 * 1024, // a larger one is freed once it is empty
-  STANDARD_WRITE = 4096, // a pipe that can be written to takes so much
+  LENT_WRITE = 4096,     // a pipe that can be written to takes so much
   PARTS_MAX = 64,        // in one system call
 };
 
@@ -34,6 +35,7 @@ gr_stream *gr_stream_new(int fd, gr_stream_kind kind) {
   }
   gr_descriptor_init(&s->d, fd, free_stream);
   s->d.keeps_open = kind == GR_STREAM_STANDARD;
+  atomic_init(&s->is_lent, kind == GR_STREAM_STANDARD);
   gr_refs_init(&s->refs);
   s->kind = kind;
   return s;
@@ -46,6 +48,19 @@ void gr_stream_retain(gr_stream *s) {
 void gr_stream_release(gr_stream *s) {
   if (gr_refs_release(&s->refs))
     gr_descriptor_free(&s->d);
+}
+
+gr_stream *gr_stream_standard(int fd) {
+  static gr_lock lock = GR_LOCK_STATIC(GR_RANK_LEAF);
+  static gr_stream *streams[3]; // guarded by lock; kept until the end
+  gr_lock_lock(&lock);
+  if (!streams[fd])
+    streams[fd] = gr_stream_new(fd, GR_STREAM_STANDARD);
+  gr_stream *s = streams[fd];
+  gr_lock_unlock(&lock);
+  if (s)
+    gr_stream_retain(s);
+  return s;
 }
 
 // A standard stream's number is not to be had by another file: what is written
@@ -69,7 +84,7 @@ bool gr_stream_close(gr_stream *s) {
 
 // The calls may block all the same if another process is quicker.
 
-static ssize_t read_standard(gr_stream *s, char *to, size_t room) {
+static ssize_t read_lent(gr_stream *s, char *to, size_t room) {
   if (!gr_sys_poll(s->d.fd, POLLIN))
     return UV_EAGAIN;
   gr_block_begin();
@@ -77,17 +92,6 @@ static ssize_t read_standard(gr_stream *s, char *to, size_t room) {
   gr_block_end();
   gr_enter();
   return got;
-}
-
-static ssize_t write_standard(gr_stream *s, const struct iovec *part) {
-  if (!gr_sys_poll(s->d.fd, POLLOUT))
-    return UV_EAGAIN;
-  size_t len = part->iov_len < STANDARD_WRITE ? part->iov_len : STANDARD_WRITE;
-  gr_block_begin();
-  ssize_t put = gr_sys_write(s->d.fd, part->iov_base, len);
-  gr_block_end();
-  gr_enter();
-  return put;
 }
 
 // --- the buffer ---
@@ -123,14 +127,14 @@ static int fill_once(gr_stream *s, size_t extra) {
     return GR_NOMEM;
   size_t room = s->room - s->end;
   gr_descriptor_try(&s->d, GR_READ);
-  ssize_t got = s->kind == GR_STREAM_STANDARD
-                    ? read_standard(s, s->bytes + s->end, room)
-                    : gr_sys_read(s->d.fd, s->bytes + s->end, room);
+  bool is_lent = atomic_load(&s->is_lent);
+  ssize_t got = is_lent ? read_lent(s, s->bytes + s->end, room)
+                        : gr_sys_read(s->d.fd, s->bytes + s->end, room);
   if (gr_io_would_block(got))
     return UV_EAGAIN;
   // A read that was not filled has found all there was; a terminal's gives
   // only a line.
-  if (got <= 0 || (size_t)got == room || s->kind == GR_STREAM_STANDARD)
+  if (got <= 0 || (size_t)got == room || is_lent)
     gr_descriptor_more(&s->d, GR_READ);
   if (got <= 0)
     return got == 0 ? GR_EOF : (int)got;
@@ -255,15 +259,33 @@ int gr_stream_peek(gr_stream *s, unsigned char *byte) {
 
 // --- writing ---
 
-static ssize_t write_once(gr_stream *s, struct iovec *parts, size_t count) {
-  if (s->kind == GR_STREAM_STANDARD)
-    return write_standard(s, parts);
-  if (count > PARTS_MAX)
-    count = PARTS_MAX;
-  if (s->kind == GR_STREAM_PIPE)
+static ssize_t write_parts(gr_stream *s, struct iovec *parts, size_t count) {
+  if (s->kind == GR_STREAM_PIPE || s->kind == GR_STREAM_STANDARD)
     return gr_sys_writev(s->d.fd, parts, count);
   struct msghdr message = {.msg_iov = parts, .msg_iovlen = count};
   return gr_sys_send(s->d.fd, &message);
+}
+
+// What stock io has not yet written goes first.
+static ssize_t write_lent(gr_stream *s, const struct iovec *first) {
+  struct iovec part = *first;
+  if (!gr_sys_poll(s->d.fd, POLLOUT))
+    return UV_EAGAIN;
+  if (part.iov_len > LENT_WRITE)
+    part.iov_len = LENT_WRITE;
+  gr_block_begin();
+  if (s->d.fd == STDOUT_FILENO)
+    fflush(stdout);
+  ssize_t put = write_parts(s, &part, 1);
+  gr_block_end();
+  gr_enter();
+  return put;
+}
+
+static ssize_t write_once(gr_stream *s, struct iovec *parts, size_t count) {
+  if (atomic_load(&s->is_lent))
+    return write_lent(s, parts);
+  return write_parts(s, parts, count < PARTS_MAX ? count : PARTS_MAX);
 }
 
 // Takes what was written off the parts. How many are left is returned.

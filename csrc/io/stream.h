@@ -13,15 +13,16 @@ typedef enum gr_stream_kind {
   GR_STREAM_TCP,
   GR_STREAM_UNIX,
   GR_STREAM_PIPE,
-  // A descriptor that is shared with stock io and other processes: it is never
-  // made non-blocking, but asked before each system call.
-  GR_STREAM_STANDARD,
+  GR_STREAM_STANDARD, // what the process was started with
 } gr_stream_kind;
 
 typedef struct gr_stream {
   gr_descriptor d;
   gr_refs refs;
   gr_stream_kind kind; // constant
+  // The open file is shared with stock io or other processes, and so may be
+  // one that blocks: it is asked before each system call. Set once.
+  atomic_bool is_lent;
 
   // The reader's, between begin and end. bytes[start..end) are not yet read;
   // up to `at` the operation under way has looked at them.
@@ -32,6 +33,11 @@ typedef struct gr_stream {
 // Takes over the descriptor, which is closed if there is no memory: NULL then.
 gr_stream *gr_stream_new(int fd, gr_stream_kind kind);
 void gr_stream_retain(gr_stream *s);
+
+// The stream of descriptor 0, 1 or 2, with a reference for the caller; NULL
+// when out of memory.
+gr_stream *gr_stream_standard(int fd);
+
 void gr_stream_release(gr_stream *s);
 
 // The following are called by running goroutines in the runtime, and return

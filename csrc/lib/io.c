@@ -129,8 +129,28 @@ typedef struct part {
   void (*push)(lua_State *L);
 } part;
 
+static void push_standard(lua_State *L, int fd) {
+  gr_stream *s = gr_stream_standard(fd);
+  if (!s)
+    luaL_error(L, "not enough memory");
+  gr_stream_push(L, s);
+}
+
+static void push_stdin(lua_State *L) {
+  push_standard(L, 0);
+}
+
+static void push_stdout(lua_State *L) {
+  push_standard(L, 1);
+}
+
+static void push_stderr(lua_State *L) {
+  push_standard(L, 2);
+}
+
 static const part parts[] = {
-    {"net", gr_lib_net},
+    {"net", gr_lib_net},     {"process", gr_lib_process}, {"stdin", push_stdin},
+    {"stdout", push_stdout}, {"stderr", push_stderr},
 };
 
 enum { PARTS = sizeof parts / sizeof *parts };
@@ -161,10 +181,9 @@ static const struct kind {
   const gr_handle_type *type;
   void (*open)(lua_State *L, const gr_handle_type *type);
 } kinds[] = {
-    {&gr_connection_type, gr_stream_open},
-    {&gr_stream_type, gr_stream_open},
-    {&gr_listener_type, gr_listener_open},
-    {&gr_udp_type, gr_udp_open},
+    {&gr_connection_type, gr_stream_open}, {&gr_stream_type, gr_stream_open},
+    {&gr_listener_type, gr_listener_open}, {&gr_udp_type, gr_udp_open},
+    {&gr_process_type, gr_process_open},
 };
 
 enum { KINDS = sizeof kinds / sizeof *kinds };

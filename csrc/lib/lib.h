@@ -97,13 +97,15 @@ const char *gr_arg_text(lua_State *L, int index, int arg, const char *name);
 int gr_lib_index(lua_State *L);
 void gr_lib_open_parts(lua_State *L); // all: [-0, +0], the module on top
 
-void gr_lib_net(lua_State *L); // pushes a table
-void gr_lib_udp(lua_State *L); // adds to it
+void gr_lib_net(lua_State *L);     // pushes a table
+void gr_lib_udp(lua_State *L);     // adds to it
+void gr_lib_process(lua_State *L); // pushes a table
 
 // Makes the metatable of this type. [-0, +0]
 void gr_stream_open(lua_State *L, const gr_handle_type *type);
 void gr_listener_open(lua_State *L, const gr_handle_type *type);
 void gr_udp_open(lua_State *L, const gr_handle_type *type);
+void gr_process_open(lua_State *L, const gr_handle_type *type);
 
 typedef struct gr_stream gr_stream;
 // Pushes a stream; takes over the reference.
@@ -119,6 +121,9 @@ void gr_lib_io_init(void);
 // Pushes the module's table, made at the first use, after it has installed what
 // this state needs.
 void gr_state_open(lua_State *L, bool is_main);
+
+// Pushes the module's table.
+void gr_state_push_module(lua_State *L);
 
 // --- goroutines (run.c) ---
 
@@ -202,7 +207,7 @@ void gr_push_title(lua_State *L, const gr_task *task, uint64_t id);
 
 extern const gr_handle_type gr_channel_type, gr_ticker_type, gr_timer_type,
     gr_task_type, gr_connection_type, gr_stream_type, gr_listener_type,
-    gr_udp_type;
+    gr_udp_type, gr_process_type;
 enum { GR_VIEW_BOTH, GR_VIEW_SENDER, GR_VIEW_RECEIVER };
 
 // Runs before the process ends.

@@ -80,6 +80,10 @@ static void make_module(lua_State *L) {
   lua_rawsetp(L, LUA_REGISTRYINDEX, &module_key);
 }
 
+void gr_state_push_module(lua_State *L) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &module_key);
+}
+
 void gr_state_open(lua_State *L, bool is_main) {
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &module_key) == LUA_TTABLE)
     return;
