@@ -824,6 +824,32 @@ go.stdout = nil
 ---@type goroutines.stream
 go.stderr = nil
 
+-- Signals --------------------------------------------------------------------
+
+--- Listens to signals of the process: a channel that gets their names, with a
+--- capacity of 16; signals that come while it is full are dropped. Closing it ends
+--- the listening; so does the garbage collector when nobody has it any more. When
+--- nobody listens to a signal, it does again what it did before.
+---
+--- Waits: never for long.
+---
+--- Raises: `bad argument ...` for what is no signal, or cannot be caught: `"KILL"`,
+--- `"STOP"`, faults, and the one of `preempt_signal`.
+---
+--- Go: `signal.Notify`
+---
+--- ```lua
+--- local stop = go.signal("INT", "TERM")
+--- local i, name = go.select(stop, go.after(0.01))
+--- if i == 1 then print("stopped by", name) end
+--- stop:close()
+--- ```
+---@param ... string names of signals, as `"INT"`
+---@return goroutines.chan? ch
+---@return string? message
+---@return string? code the error's name
+function go.signal(...) end
+
 -- Network --------------------------------------------------------------------
 
 --- [io.md](io.md) tells how servers are written.

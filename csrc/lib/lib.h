@@ -112,6 +112,7 @@ typedef struct gr_stream gr_stream;
 void gr_stream_push(lua_State *L, gr_stream *s);
 int gr_push_address(lua_State *L, const void *address);
 int gr_wait_fd(lua_State *L);
+int gr_go_signal(lua_State *L);
 
 // Registers the types with messages. Once a process.
 void gr_lib_io_init(void);

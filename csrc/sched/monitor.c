@@ -32,6 +32,7 @@ enum {
 };
 
 _Atomic(uint64_t) gr_monitor_wake_at = GR_NEVER;
+atomic_bool gr_interrupts_taken;
 
 static struct {
   pthread_t thread;
@@ -39,6 +40,8 @@ static struct {
   gr_watch watch; // of the descriptors of processors at which nobody sleeps
   uv_poll_t watch_poll;
   gr_loop_request watch_request;
+  gr_loop_request follow_request;
+  atomic_bool follows; // that one is queued
 } monitor = {.watch = GR_WATCH_INIT};
 
 // --- membarrier ---
@@ -372,9 +375,14 @@ static void on_interrupt(int sig, siginfo_t *info, void *context) {
   gr_monitor_kick();
 }
 
-// Before all sleep: lets the host's handler of Ctrl-C wake us as well. The
-// stock interpreter sets its handler anew for each chunk that it runs.
-static void follow_interrupts(void) {
+// Lets the host's handler of Ctrl-C wake us as well. The stock interpreter sets
+// its handler anew for each chunk that it runs. Under the token of the
+// monitor's loop, as all else that catches signals.
+static void follow_interrupts(gr_loop *loop, gr_loop_request *request) {
+  (void)loop, (void)request;
+  atomic_store(&monitor.follows, false);
+  if (atomic_load(&gr_interrupts_taken))
+    return;
   struct sigaction now, ours = {.sa_sigaction = on_interrupt,
                                 .sa_flags = SA_SIGINFO | SA_RESTART};
   sigemptyset(&ours.sa_mask);
@@ -388,6 +396,13 @@ static void follow_interrupts(void) {
   }
   host_interrupt = now;
   sigaction(SIGINT, &ours, NULL);
+}
+
+static void follow_interrupts_soon(void) {
+  if (atomic_exchange(&monitor.follows, true))
+    return; // still to be run by whoever holds the token
+  monitor.follow_request.run = follow_interrupts;
+  gr_loop_submit(&monitor.loop, &monitor.follow_request);
 }
 
 // A main whose hook has changed while it waits was interrupted by its host.
@@ -465,7 +480,7 @@ static void *run_monitor(void *unused) {
     if (quiet < QUIET_ROUNDS)
       sooner(&r, r.now_ns + r.slice_ns / 2);
     else
-      follow_interrupts();
+      follow_interrupts_soon();
     if (r.next_ns < r.now_ns + ROUND_MIN_NS)
       r.next_ns = r.now_ns + ROUND_MIN_NS;
     gr_loop_run(&monitor.loop, announce(&r));

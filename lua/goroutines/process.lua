@@ -46,7 +46,8 @@ return function(go, options, input, timeout)
     return ok, text
   end
 
-  local result, done = {}, nil
+  local result = {}
+  local done
   done, result.stdout = finish(output)
   if done then
     done, result.stderr = finish(errors)
