@@ -137,6 +137,8 @@ function go.spawn(opts, f, ...) end
 --- The options of `go.spawn`.
 ---@class goroutines.spawn_options
 ---@field name? string what the goroutine is called in tracebacks and errors; up to a NUL
+---@field memory_limit? number bytes that its Lua state may take; what would go over that raises `not enough memory` in it, after a full collection. A tenth (16 KB at least) is added then for handlers, until half is free again. Messages in transit and what C modules allocate themselves do not count
+---@field cpu_limit? number seconds of CPU time that it may use; then it gets the error `cpu limit exceeded` where it is. If it catches that and goes on for another tenth (1 ms at least), it is ended as by `go.exit`, failed with that error: its `__close` handlers run. A long call of a C function is not interrupted, nor a handler of a coroutine that the error has ended. Not with `preempt = "off"`
 ---@field thread? boolean has it run as if it called `go.lock_thread` first
 
 --- The task of the running goroutine.
@@ -1328,6 +1330,23 @@ function go.configure(settings) end
 ---@field err any the error, as a task's `join` gives it
 ---@field traceback string where it was raised, and where the goroutine was started
 
+--- Writes where all goroutines are: number and name; in brackets whether it is
+--- running, runnable, or what it waits for, how long if that is 0.1 s or more, and
+--- `leaked` if it can never go on; then what it waits on, a Lua traceback, and who
+--- started it. One that is in a C call has no traceback. Those that run are asked to
+--- give way for a moment; it is not one instant for all.
+---
+--- Waits: never, but for the file.
+---
+--- Raises: out of memory; the file is closed.
+---
+--- Go: `pprof.Lookup("goroutine").WriteTo(w, 2)`
+---@param file? string|file* a path, or an open file; `nil`: stderr
+---@return true|nil done `nil`: it could not be opened or written
+---@return string? message
+---@return integer? code the number of the error, as `io.open` gives it
+function go.dump(file) end
+
 --- Counters of the whole process.
 ---
 --- Waits: never.
@@ -1342,6 +1361,7 @@ function go.stats() end
 --- others what has been since the start.
 ---@class goroutines.stats
 ---@field goroutines integer those that exist, main included
+---@field leaked integer those of them that can never go on: they wait, without a timeout, on channels or for tasks that nobody has but such goroutines, each waiting on all that it shares with another. To find them takes time in proportion to the number of goroutines that wait, and these do not run meanwhile
 ---@field channels integer those that exist, also of tickers and `go.after`
 ---@field timers integer those that exist, also of tickers and `go.after`
 ---@field descriptors integer open ones that goroutines may wait for: sockets, pipes

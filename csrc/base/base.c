@@ -12,8 +12,16 @@ void gr_assert_failed(const char *cond, const char *file, int line) {
   abort();
 }
 
-uint64_t gr_now_ns(void) {
+static uint64_t read_clock(clockid_t clock) {
   struct timespec ts;
-  clock_gettime(CLOCK_MONOTONIC, &ts);
+  clock_gettime(clock, &ts);
   return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+uint64_t gr_now_ns(void) {
+  return read_clock(CLOCK_MONOTONIC);
+}
+
+uint64_t gr_thread_cpu_ns(void) {
+  return read_clock(CLOCK_THREAD_CPUTIME_ID);
 }

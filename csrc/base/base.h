@@ -46,6 +46,7 @@ typedef enum gr_status {
   GR_DEADLOCK,    // the wait could never have ended
   GR_STOPPED,     // the runtime has stopped: the host's state is closing
   GR_INTERRUPTED, // a pending Lua hook of the host wants to run (Ctrl-C)
+  GR_RECURSIVE,   // it would wait for itself
 } gr_status;
 
 // A point in time on the monotonic clock, in nanoseconds.
@@ -54,6 +55,9 @@ typedef enum gr_status {
 
 // Nanoseconds on the monotonic clock; never 0. Any thread, signal-safe.
 uint64_t gr_now_ns(void);
+
+// CPU time that the calling thread has used.
+uint64_t gr_thread_cpu_ns(void);
 
 // Tells the processor that this is a spinning loop.
 static inline void gr_cpu_relax(void) {

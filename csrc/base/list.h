@@ -42,6 +42,13 @@ static inline void gr_list_push(gr_list *list, gr_link *link) {
   list->head.prev = link;
 }
 
+static inline void gr_list_push_front(gr_list *list, gr_link *link) {
+  link->prev = &list->head;
+  link->next = list->head.next;
+  link->next->prev = link;
+  list->head.next = link;
+}
+
 static inline void gr_list_remove(gr_link *link) {
   link->prev->next = link->next;
   link->next->prev = link->prev;

@@ -5,8 +5,8 @@
 //
 // Lock order, outermost first (a lock may be taken while any of those before
 // it is held, never the other way round):
-//   task < channel (several: by address), descriptor < deadlines < scheduler
-//   < leaf locks
+//   task < cond < other sync objects < channel (several: by address),
+//   descriptor < deadlines < scheduler < leaf locks
 // The debug build checks it.
 #ifndef GR_LOCK_H
 #define GR_LOCK_H
@@ -15,6 +15,8 @@
 
 typedef enum gr_lock_rank {
   GR_RANK_TASK = 1,
+  GR_RANK_COND,      // a waiter lets its mutex go while it is held
+  GR_RANK_SYNC,      // mutexes and the like
   GR_RANK_CHANNEL,   // several may be held, in address order
   GR_RANK_DEADLINES, // a processor's heap of deadlines
   GR_RANK_SCHED,     // the scheduler's one lock

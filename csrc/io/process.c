@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "sync/channel.h"
+#include "sync/waiter.h"
 
 void gr_process_retain(gr_process *p) {
   gr_refs_retain(&p->refs);
@@ -19,8 +19,6 @@ void gr_process_release(gr_process *p) {
   for (int i = 0; i < 3; i++)
     if (p->streams[i])
       gr_stream_release(p->streams[i]);
-  if (p->ended)
-    gr_channel_release(p->ended);
   free(p);
 }
 
@@ -36,12 +34,15 @@ static void on_closed(uv_handle_t *uv) {
 // another process's from now on, and gr_process_kill comes here, too.
 static void on_exit_of_child(uv_process_t *uv, int64_t code, int signal) {
   gr_process *p = process_of((uv_handle_t *)uv);
+  gr_woken woken;
+  gr_woken_init(&woken);
   gr_lock_lock(&p->lock);
   p->has_ended = true;
   p->code = (int)code;
   p->signal = signal;
+  gr_woken_add_all(&woken, &p->waiters);
   gr_lock_unlock(&p->lock);
-  gr_channel_close(p->ended);
+  gr_ready_events(woken.first, false);
   uv_close((uv_handle_t *)uv, on_closed);
 }
 
@@ -130,12 +131,9 @@ static gr_process *new_process(void) {
   if (!p)
     return NULL;
   gr_refs_init(&p->refs);
-  gr_lock_init(&p->lock, GR_RANK_LEAF);
-  p->ended = gr_channel_new(0);
-  if (p->ended)
-    return p;
-  free(p);
-  return NULL;
+  gr_lock_init(&p->lock, GR_RANK_CHANNEL);
+  gr_list_init(&p->waiters);
+  return p;
 }
 
 int gr_process_spawn(const gr_spawn *spawn, gr_process **out) {
@@ -169,11 +167,24 @@ int gr_process_spawn(const gr_spawn *spawn, gr_process **out) {
 // --- afterwards ---
 
 int gr_process_wait(gr_process *p, uint64_t deadline_ns) {
-  gr_message nothing;
+  gr_waiter self;
+  gr_waiting waiting = {&p->lock,        &p->waiters, false,
+                        GR_WAIT_PROCESS, p,           deadline_ns};
+  gr_status status = GR_OK;
+  gr_lock_lock(&p->lock);
+  if (!p->has_ended && deadline_ns == GR_POLL)
+    status = GR_TIMEOUT;
+  if (p->has_ended || status != GR_OK) {
+    gr_lock_unlock(&p->lock);
+    return (int)status;
+  }
   atomic_fetch_add(&gr_the_sched.outside_waits, 1);
-  int status = (int)gr_channel_recv(p->ended, &nothing, deadline_ns);
+  if (!gr_waiter_park(&self, &waiting)) {
+    gr_lock_unlock(&p->lock);
+    status = gr_wait_status(gr_self());
+  }
   atomic_fetch_sub(&gr_the_sched.outside_waits, 1);
-  return status == GR_CLOSED ? 0 : status;
+  return (int)status;
 }
 
 typedef struct shot {

@@ -4,17 +4,17 @@
 #ifndef GR_PROCESS_H
 #define GR_PROCESS_H
 
+#include "base/list.h"
 #include "io/stream.h"
-#include "sync/channel.h"
 
 typedef struct gr_process {
   gr_refs refs;
   int pid;               // constant
   gr_stream *streams[3]; // our ends of pipes, or NULL; constant
-  gr_channel *ended;     // closed when it has
 
   gr_lock lock;
   // Guarded by lock.
+  gr_list waiters;
   bool has_ended;
   int code, signal; // then
 

@@ -89,13 +89,11 @@ void gr_arg_function(lua_State *L, int index, int arg, const char *name) {
     gr_arg_type_error(L, index, arg, name, "function");
 }
 
-gr_handle *gr_arg_handle(lua_State *L, const gr_handle_type *type,
-                         const char *name) {
-  gr_handle *handle = gr_handle_test(L, 1, type);
-  if (!handle)
-    luaL_error(L, "calling '%s' on bad self (%s expected, got %s)", name,
-               type->name, lua_isnone(L, 1) ? "no value" : type_name(L, 1));
-  return handle;
+int gr_arg_bad_self(lua_State *L, const gr_handle_type *type,
+                    const char *name) {
+  return luaL_error(L, "calling '%s' on bad self (%s expected, got %s)", name,
+                    type->name,
+                    lua_isnone(L, 1) ? "no value" : type_name(L, 1));
 }
 
 gr_channel *gr_receive_channel(lua_State *L, int index) {

@@ -11,7 +11,7 @@ static void channel_release(void *object) {
 }
 
 const gr_handle_type gr_channel_type = {"goroutines.chan", channel_retain,
-                                        channel_release};
+                                        channel_release, NULL};
 
 // Self, which must allow the direction.
 static gr_channel *check_channel(lua_State *L, const char *name,

@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: MIT
-// go.configure and go.stats.
+// go.configure, go.stats and go.dump.
+#include <errno.h>
 #include <math.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "io/descriptor.h"
 #include "lib/lib.h"
 #include "sched/preempt.h"
+#include "sync/leak.h"
+#include "sync/object.h"
 
 static const char *const on_error_names[] = {"report", "exit", NULL};
 static const char *const preempt_names[] = {"signal", "count", "off", NULL};
@@ -176,9 +181,15 @@ static int go_stats(lua_State *L) {
   gr_arg_count(L, 0, "stats");
   gr_stack_count(&stacks, &unguarded);
   lua_createtable(L, 0, 16);
+  gr_enter();
+  gr_leaks leaks = gr_leaks_find();
+  gr_leave();
+  free(leaks.ids);
   put(L, "goroutines", atomic_load(&s->goroutine_count));
+  put(L, "leaked", leaks.count);
   put(L, "channels", gr_channel_count_all());
   put(L, "timers", gr_timer_count());
+  put(L, "sync_objects", gr_object_count());
   put(L, "messages", gr_block_count());
   put(L, "descriptors", gr_descriptor_count());
   put(L, "handles", gr_handle_count());
@@ -198,8 +209,43 @@ static int go_stats(lua_State *L) {
   return 1;
 }
 
-static const luaL_Reg functions[] = {
-    {"configure", go_configure}, {"stats", go_stats}, {NULL, NULL}};
+// To the file that the first argument names or is, or to stderr. False: errno.
+static bool write_dump(lua_State *L, const char *text) {
+  luaL_Stream *stream = luaL_testudata(L, 1, LUA_FILEHANDLE);
+  const char *path = lua_tostring(L, 1);
+  FILE *f = stream ? stream->f : path ? fopen(path, "we") : stderr;
+  if (!f)
+    return false;
+  gr_mark_blocking(true);
+  bool done = fputs(text, f) >= 0;
+  done = (path ? fclose(f) : fflush(f)) == 0 && done;
+  gr_mark_blocking(false);
+  return done;
+}
+
+static int go_dump(lua_State *L) {
+  gr_arg_count(L, 1, "dump");
+  luaL_Stream *stream = luaL_testudata(L, 1, LUA_FILEHANDLE);
+  if (stream && !stream->closef)
+    gr_arg_error(L, 1, "dump", "a closed file");
+  if (!stream && !lua_isnoneornil(L, 1) && lua_type(L, 1) != LUA_TSTRING)
+    gr_arg_type_error(L, 1, 1, "dump", "path or file");
+  lua_settop(L, 1);
+  char *text = gr_dump_live();
+  if (!text)
+    return luaL_error(L, "not enough memory");
+  errno = 0;
+  bool done = write_dump(L, text);
+  int error = errno;
+  free(text);
+  errno = error;
+  return luaL_fileresult(L, done, lua_tostring(L, 1));
+}
+
+static const luaL_Reg functions[] = {{"configure", go_configure},
+                                     {"dump", go_dump},
+                                     {"stats", go_stats},
+                                     {NULL, NULL}};
 
 void gr_lib_config(lua_State *L) {
   luaL_setfuncs(L, functions, 0);

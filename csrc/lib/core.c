@@ -27,6 +27,7 @@ static void start(lua_State *L) {
   gr_message_add_type(&gr_timer_type);
   gr_message_add_type(&gr_task_type);
   gr_lib_io_init();
+  gr_sync_add_types();
   lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
   lua_State *main_state = lua_tothread(L, -1);
   lua_pop(L, 1);

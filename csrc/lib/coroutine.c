@@ -30,6 +30,7 @@ static int resume(lua_State *L, lua_State *co, int count) {
   g->current = self.from;
   g->resumes = self.outer;
   if (status != LUA_OK && status != LUA_YIELD) {
+    gr_protect_caught(L);
     lua_xmove(co, L, 1);
     return -1;
   }

@@ -7,63 +7,11 @@
 #include <string.h>
 
 #include "lib/lib.h"
+#include "lib/reason.h"
 #include "sched/examine.h"
-#include "sync/select.h"
+#include "sync/leak.h"
 
-// A text that grows; `failed` when out of memory.
-typedef struct report {
-  char *bytes;
-  size_t len, room;
-} report;
-
-static void add(report *r, const char *text) {
-  size_t len = strlen(text);
-  if (r->len + len + 1 > r->room) {
-    size_t room = (r->room + len + 1) * 2;
-    char *bytes = realloc(r->bytes, room);
-    if (!bytes)
-      return;
-    r->bytes = bytes;
-    r->room = room;
-  }
-  memcpy(r->bytes + r->len, text, len + 1);
-  r->len += len;
-}
-
-static const char *reason_of(gr_wait_kind kind) {
-  switch (kind) {
-  case GR_WAIT_SEND:
-    return "chan send";
-  case GR_WAIT_RECV:
-    return "chan receive";
-  case GR_WAIT_SELECT:
-    return "select";
-  case GR_WAIT_SELECT_NONE:
-    return "select (no cases)";
-  case GR_WAIT_SLEEP:
-    return "sleep";
-  case GR_WAIT_JOIN:
-    return "join";
-  case GR_WAIT_OTHERS:
-    return "waiting for the others to end";
-  case GR_WAIT_READ:
-    return "io read";
-  case GR_WAIT_WRITE:
-    return "io write";
-  case GR_WAIT_ACCEPT:
-    return "accept";
-  case GR_WAIT_CONNECT:
-    return "connect";
-  case GR_WAIT_REQUEST:
-    return "io";
-  case GR_WAIT_PROCESS:
-    return "process";
-  default:
-    return "waiting";
-  }
-}
-
-static void add_frame(report *r, lua_State *L, lua_Debug *ar) {
+static void add_frame(gr_report *r, lua_State *L, lua_Debug *ar) {
   char line[LUA_IDSIZE + 200];
   lua_getinfo(L, "Sln", ar);
   if (*ar->what == 'C') {
@@ -82,114 +30,153 @@ static void add_frame(report *r, lua_State *L, lua_Debug *ar) {
     snprintf(line, sizeof line, "\t%s:%d: in %s\n", ar->short_src,
              ar->currentline, name);
   }
-  add(r, line);
+  gr_report_add(r, line);
 }
 
-static void add_traceback(report *r, lua_State *L) {
-  lua_Debug ar;
-  for (int level = 0; level < 40 && lua_getstack(L, level, &ar); level++)
+// All but the C function at the bottom that runs the goroutine.
+static void add_traceback(gr_report *r, lua_State *L) {
+  lua_Debug ar, below;
+  for (int level = 0; level < 40 && lua_getstack(L, level, &ar); level++) {
+    lua_getinfo(L, "Sn", &ar);
+    if (*ar.what == 'C' && !ar.name && !lua_getstack(L, level + 1, &below))
+      break;
     add_frame(r, L, &ar);
+  }
 }
 
-static void add_stack(report *r, gr_goroutine *g) {
+static void add_stack(gr_report *r, gr_goroutine *g) {
   if (g->current)
     add_traceback(r, g->current);
   for (gr_resume *up = g->resumes; up; up = up->outer)
     add_traceback(r, up->from);
 }
 
-static void add_creator(report *r, const gr_task *task) {
+static void add_creator(gr_report *r, const gr_task *task) {
   char line[GR_CREATOR_BYTES + 60];
   if (!task || !task->creator[0])
     return;
   snprintf(line, sizeof line, "\tstarted by goroutine %llu at %s\n",
            (unsigned long long)task->parent, task->creator);
-  add(r, line);
+  gr_report_add(r, line);
 }
 
-// As gr_push_title has it.
-static void add_title(report *r, const gr_task *task, uint64_t id) {
-  char number[40];
-  snprintf(number, sizeof number, "goroutine %llu", (unsigned long long)id);
-  add(r, number);
-  if (!task || !task->name)
-    return;
-  add(r, " \"");
-  add(r, task->name);
-  add(r, "\"");
-}
-
-// The channel as its tostring has it.
-static void add_channel(report *r, const char *what, const gr_channel *c) {
-  char line[120];
-  snprintf(line, sizeof line, "\twaiting to %s chan: %p (capacity %u)\n", what,
-           (const void *)c, (unsigned)c->capacity);
-  add(r, line);
-}
-
-static void add_cases(report *r, const gr_case *c) {
-  enum { CASES_MAX = 20 };
-  for (int shown = 0;; c++) {
-    if (c->channel && shown++ == CASES_MAX) {
-      add(r, "\t...\n");
-      return;
-    }
-    if (c->channel)
-      add_channel(r, c->is_send ? "send on" : "receive from", c->channel);
-    if (c->is_last)
-      return;
+// The state in brackets, and what it waits for. `leaks` is NULL when all wait
+// for ever: the caller's is a wait, too, which has just been ended to tell it.
+static void add_state(gr_report *r, gr_goroutine *g, const gr_leaks *leaks) {
+  char line[100];
+  bool waits = !leaks || atomic_load(&g->status) == GR_WAITING;
+  uint64_t waited_ns = gr_now_ns() - g->wait_since_ns;
+  gr_report_add(r, " [");
+  gr_report_add(r, waits            ? gr_reason_of(g->wait_kind)
+                   : g == gr_self() ? "running"
+                                    : "runnable");
+  if (waits && waited_ns >= 100000000 && waited_ns < INT64_MAX) {
+    snprintf(line, sizeof line, ", %.1f s", (double)waited_ns / 1e9);
+    gr_report_add(r, line);
   }
+  if (leaks && gr_leaks_has(leaks, g->id))
+    gr_report_add(r, ", leaked");
+  gr_report_add(r, "]:\n");
+  if (waits)
+    gr_reason_add_object(r, g);
 }
 
-// What it waits for. That is there as long as its wait: the goroutine's stacks
-// hold it.
-static void add_object(report *r, const gr_goroutine *g) {
-  const gr_task *task = g->wait_object;
-  switch (g->wait_kind) {
-  case GR_WAIT_SEND:
-    add_channel(r, "send on", g->wait_object);
-    break;
-  case GR_WAIT_RECV:
-    add_channel(r, "receive from", g->wait_object);
-    break;
-  case GR_WAIT_SELECT:
-    add_cases(r, g->wait_object);
-    break;
-  case GR_WAIT_JOIN:
-    add(r, "\twaiting for ");
-    add_title(r, task, task->id);
-    add(r, " to end\n");
-    break;
-  default:
-    break;
-  }
-}
-
-static void add_goroutine(report *r, gr_goroutine *g) {
-  add_title(r, g->owner, g->id);
-  add(r, " [");
-  add(r, reason_of(g->wait_kind));
-  add(r, "]:\n");
-  add_object(r, g);
+// Under the scheduler's lock, while it does not run.
+static void add_goroutine(gr_report *r, gr_goroutine *g,
+                          const gr_leaks *leaks) {
+  gr_report_add_title(r, g->owner, g->id);
+  add_state(r, g, leaks);
   add_stack(r, g);
   add_creator(r, g->owner);
-  add(r, "\n");
+  gr_report_add(r, "\n");
 }
 
 void gr_dump_all(void) {
   gr_goroutine *self = gr_self();
-  report r = {0};
-  add_goroutine(&r, self);
+  gr_report r = {0};
   gr_lock_lock(&gr_the_sched.lock);
+  add_goroutine(&r, self, NULL);
   gr_list *all = &gr_the_sched.goroutines;
   for (gr_link *at = all->head.next; at != &all->head; at = at->next) {
     gr_goroutine *g = GR_CONTAINER(at, gr_goroutine, all);
     if (g != self)
-      add_goroutine(&r, g);
+      add_goroutine(&r, g, NULL);
   }
   gr_lock_unlock(&gr_the_sched.lock);
   gr_write_error(r.bytes ? r.bytes : "");
   free(r.bytes);
+}
+
+// --- while others run ---
+
+// The tasks of all goroutines, each with a reference. A goroutine in the list
+// has one of its task.
+static gr_task **all_tasks(size_t *count) {
+  gr_task **tasks = NULL;
+  for (bool fits = false; !fits;) {
+    size_t room = atomic_load(&gr_the_sched.goroutine_count) + 64;
+    free(tasks);
+    tasks = malloc(room * sizeof(gr_task *));
+    if (!tasks)
+      return NULL;
+    *count = 0;
+    gr_lock_lock(&gr_the_sched.lock);
+    gr_list *all = &gr_the_sched.goroutines;
+    gr_link *at = all->head.next;
+    for (; at != &all->head && *count < room; at = at->next) {
+      tasks[*count] = GR_CONTAINER(at, gr_goroutine, all)->owner;
+      if (tasks[*count])
+        gr_task_retain(tasks[(*count)++]);
+    }
+    fits = at == &all->head;
+    gr_lock_unlock(&gr_the_sched.lock);
+    for (size_t i = 0; !fits && i < *count; i++)
+      gr_task_release(tasks[i]);
+  }
+  return tasks;
+}
+
+typedef struct reading {
+  gr_report report;
+  gr_leaks leaks;
+} reading;
+
+static void read_goroutine(gr_goroutine *g, void *arg) {
+  reading *all = arg;
+  gr_lock_lock(&gr_the_sched.lock); // for the names of others
+  add_goroutine(&all->report, g, &all->leaks);
+  gr_lock_unlock(&gr_the_sched.lock);
+}
+
+static void add_task(reading *all, gr_task *task) {
+  gr_lock_lock(&task->lock);
+  gr_goroutine *g = task->g;
+  if (g == gr_self()) {
+    read_goroutine(g, all);
+  } else if (g && !gr_examine(g, read_goroutine, all)) {
+    gr_report_add_title(&all->report, task, task->id);
+    gr_report_add(&all->report, " [running in C]:\n");
+    add_creator(&all->report, task);
+    gr_report_add(&all->report, "\n");
+  }
+  gr_lock_unlock(&task->lock);
+}
+
+char *gr_dump_live(void) {
+  reading all = {0};
+  size_t count;
+  gr_enter();
+  gr_task **tasks = all_tasks(&count);
+  if (tasks)
+    all.leaks = gr_leaks_find();
+  for (size_t i = 0; tasks && i < count; i++) {
+    add_task(&all, tasks[i]);
+    gr_task_release(tasks[i]);
+  }
+  free(tasks);
+  free(all.leaks.ids);
+  gr_leave();
+  return all.report.bytes;
 }
 
 static void read_stack(gr_goroutine *g, void *arg) {
@@ -197,15 +184,15 @@ static void read_stack(gr_goroutine *g, void *arg) {
 }
 
 char *gr_dump_task(gr_task *task) {
-  report r = {0};
-  add(&r, "stack traceback:\n");
+  gr_report r = {0};
+  gr_report_add(&r, "stack traceback:\n");
   gr_enter();
   gr_lock_lock(&task->lock);
   gr_goroutine *g = task->g;
   if (g == gr_self())
     add_stack(&r, g);
   else if (g && !gr_examine(g, read_stack, &r))
-    add(&r, "\t(running in C)\n");
+    gr_report_add(&r, "\t(running in C)\n");
   gr_lock_unlock(&task->lock);
   gr_leave();
   add_creator(&r, task);

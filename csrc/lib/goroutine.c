@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Starting goroutines, tasks, and what a goroutine may ask for itself.
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,7 +15,7 @@ static void task_release(void *object) {
 }
 
 const gr_handle_type gr_task_type = {"goroutines.task", task_retain,
-                                     task_release};
+                                     task_release, NULL};
 
 // --- starting ---
 
@@ -22,21 +23,39 @@ const gr_handle_type gr_task_type = {"goroutines.task", task_retain,
 static int go_call(lua_State *L) {
   gr_arg_function(L, 2, 1, "go");
   gr_block *call = gr_block_encode(L, lua_gettop(L) - 1, GR_VALUES_CALL);
-  gr_run_start(L, call, NULL, true);
+  gr_run_start(L, call, &(gr_run_options){.detached = true});
   return 0;
 }
 
 typedef struct options {
-  const char *name;
+  gr_run_options run;
   bool thread;
 } options;
+
+// A limit, which has to be positive; at most as much as can be told.
+static lua_Number check_limit(lua_State *L, const char *key) {
+  int value = lua_gettop(L);
+  if (lua_type(L, value) != LUA_TNUMBER)
+    gr_arg_type_error(L, value, 1, "spawn",
+                      lua_pushfstring(L, "option '%s': number", key));
+  lua_Number limit = lua_tonumber(L, value);
+  if (!(limit > 0))
+    gr_arg_error(L, 1, "spawn",
+                 lua_pushfstring(L, "option '%s': must be positive", key));
+  return limit < 1e18 ? limit : 1e18;
+}
 
 static void read_option(lua_State *L, options *o) {
   const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?";
   if (!strcmp(key, "name")) {
     if (lua_type(L, -1) != LUA_TSTRING)
       gr_arg_type_error(L, -1, 1, "spawn", "option 'name': string");
-    o->name = lua_tostring(L, -1);
+    o->run.name = lua_tostring(L, -1);
+  } else if (!strcmp(key, "memory_limit")) {
+    o->run.memory_limit = (size_t)ceil(check_limit(L, key));
+  } else if (!strcmp(key, "cpu_limit")) {
+    lua_Number seconds = check_limit(L, key);
+    o->run.cpu_limit_ns = seconds < 1e9 ? (uint64_t)ceil(seconds * 1e9) : 0;
   } else if (!strcmp(key, "thread")) {
     if (!lua_isboolean(L, -1))
       gr_arg_type_error(L, -1, 1, "spawn", "option 'thread': boolean");
@@ -80,7 +99,7 @@ static int go_spawn(lua_State *L) {
   }
   int count = lua_gettop(L) - first + 1;
   gr_block *call = gr_block_encode(L, count, GR_VALUES_CALL);
-  gr_task *task = gr_run_start(L, call, o.name, false);
+  gr_task *task = gr_run_start(L, call, &o.run);
   gr_handle_push(L, &gr_task_type, task, 0);
   return 1;
 }

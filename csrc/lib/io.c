@@ -177,25 +177,11 @@ void gr_lib_open_parts(lua_State *L) {
   }
 }
 
-static const struct kind {
-  const gr_handle_type *type;
-  void (*open)(lua_State *L, const gr_handle_type *type);
-} kinds[] = {
-    {&gr_connection_type, gr_stream_open}, {&gr_stream_type, gr_stream_open},
-    {&gr_listener_type, gr_listener_open}, {&gr_udp_type, gr_udp_open},
-    {&gr_process_type, gr_process_open},
-};
-
-enum { KINDS = sizeof kinds / sizeof *kinds };
-
-static void open_type(lua_State *L, const gr_handle_type *type) {
-  for (int i = 0; i < KINDS; i++)
-    if (kinds[i].type == type)
-      kinds[i].open(L, type);
-}
-
 void gr_lib_io_init(void) {
-  gr_handle_open = open_type;
-  for (int i = 0; i < KINDS; i++)
-    gr_message_add_type(kinds[i].type);
+  static const gr_handle_type *const types[] = {
+      &gr_connection_type, &gr_stream_type,  &gr_listener_type,
+      &gr_udp_type,        &gr_process_type,
+  };
+  for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+    gr_message_add_type(types[i]);
 }

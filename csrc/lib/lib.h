@@ -8,6 +8,7 @@
 #include <lauxlib.h>
 #include <lua.h>
 
+#include "base/arena.h"
 #include "base/base.h"
 #include "sched/sched.h"
 #include "sync/channel.h"
@@ -42,9 +43,17 @@ lua_Integer gr_arg_integer(lua_State *L, int index, int arg, const char *name,
                            lua_Integer min, lua_Integer max);
 void gr_arg_function(lua_State *L, int index, int arg, const char *name);
 
+// Raises: there is no such handle at index 1.
+int gr_arg_bad_self(lua_State *L, const gr_handle_type *type, const char *name);
+
 // The handle of this type at index 1: a method's self.
-gr_handle *gr_arg_handle(lua_State *L, const gr_handle_type *type,
-                         const char *name);
+static inline gr_handle *gr_arg_handle(lua_State *L, const gr_handle_type *type,
+                                       const char *name) {
+  gr_handle *handle = gr_handle_test(L, 1, type);
+  if (GR_UNLIKELY(!handle))
+    gr_arg_bad_self(L, type, name);
+  return handle;
+}
 
 // Its object.
 static inline void *gr_arg_self(lua_State *L, const gr_handle_type *type,
@@ -101,12 +110,6 @@ void gr_lib_net(lua_State *L);     // pushes a table
 void gr_lib_udp(lua_State *L);     // adds to it
 void gr_lib_process(lua_State *L); // pushes a table
 
-// Makes the metatable of this type. [-0, +0]
-void gr_stream_open(lua_State *L, const gr_handle_type *type);
-void gr_listener_open(lua_State *L, const gr_handle_type *type);
-void gr_udp_open(lua_State *L, const gr_handle_type *type);
-void gr_process_open(lua_State *L, const gr_handle_type *type);
-
 typedef struct gr_stream gr_stream;
 // Pushes a stream; takes over the reference.
 void gr_stream_push(lua_State *L, gr_stream *s);
@@ -117,6 +120,28 @@ int gr_go_signal(lua_State *L);
 // Registers the types with messages. Once a process.
 void gr_lib_io_init(void);
 
+// --- objects of sync (sync.c) ---
+
+// Registers the type with these methods, a tostring, and further metamethods
+// (or NULL); for its `open`.
+void gr_sync_register(lua_State *L, const gr_handle_type *type,
+                      const luaL_Reg *methods, const luaL_Reg *meta);
+
+// Pushes the handle of a new object, or raises if there is none: NULL.
+int gr_sync_push(lua_State *L, const gr_handle_type *type, void *object);
+
+// Waits by this function until it gives something else than GR_INTERRUPTED.
+// Raises what gr_wait_again does; else returns the status.
+typedef gr_status (*gr_sync_wait)(void *object, uint64_t deadline_ns);
+gr_status gr_sync_wait_for(lua_State *L, gr_sync_wait wait, void *object,
+                           uint64_t deadline_ns);
+
+// Pushes true, or nil and "timeout".
+int gr_sync_push_outcome(lua_State *L, gr_status status);
+
+// Pushes and returns 'goroutine 7 "name"', with " (it has ended)" if it has.
+const char *gr_sync_push_holder(lua_State *L, uint64_t id);
+
 // --- states (state.c) ---
 
 // Pushes the module's table, made at the first use, after it has installed what
@@ -126,23 +151,51 @@ void gr_state_open(lua_State *L, bool is_main);
 // Pushes the module's table.
 void gr_state_push_module(lua_State *L);
 
+// What the state of a goroutine needs outside itself, and the argument of its
+// allocator; on the goroutine's stack, below all else.
+typedef struct gr_home {
+  gr_arena arena;
+  size_t used, limit; // bytes that Lua has asked for, and may
+  size_t soft_limit;  // `limit` but for a grace after it was reached
+  bool refused;       // the last request for more
+  bool warns, warning_continues;
+} gr_home;
+
+// Makes an empty state with this limit (0: none); NULL when out of memory.
+lua_State *gr_state_new(gr_home *at, size_t limit);
+
+// Closes it, running finalizers.
+void gr_state_close(lua_State *L);
+
+// It has failed: what is to be done then must not fail for the limit.
+void gr_state_lift_limit(lua_State *L);
+
 // --- goroutines (run.c) ---
 
+typedef struct gr_run_options {
+  const char *name;      // or NULL
+  size_t memory_limit;   // of its state; 0: none
+  uint64_t cpu_limit_ns; // 0: none
+  bool detached;         // nobody joins
+} gr_run_options;
+
 // Starts a goroutine that runs the call encoded in the block, which is taken
-// over. `detached`: nobody joins. Returns a task with a reference for the
-// caller (none if detached: NULL), or raises when out of memory.
-gr_task *gr_run_start(lua_State *L, gr_block *call, const char *name,
-                      bool detached);
+// over. Returns a task with a reference for the caller (none if detached:
+// NULL), or raises when out of memory.
+gr_task *gr_run_start(lua_State *L, gr_block *call, const gr_run_options *o);
 
 // The same without a Lua state to raise in: NULL when out of memory. The
 // goroutine is not yet runnable: it is to be passed to gr_ready_woken.
-gr_goroutine *gr_run_prepare(gr_block *call, const char *name,
+gr_goroutine *gr_run_prepare(gr_block *call, const gr_run_options *o,
                              const char *creator, uint64_t parent,
-                             bool detached, gr_task **task);
+                             gr_task **task);
 
 // Ends the running goroutine now with the values on top of the stack as its
 // results; no pcall catches it.
 GR_NORETURN void gr_run_exit(lua_State *L, int results);
+
+// The same with an error: not to be caught either.
+GR_NORETURN void gr_run_fail(lua_State *L, const char *message);
 
 // The task of the running goroutine.
 gr_task *gr_run_self(void);
@@ -160,11 +213,19 @@ void gr_run_push_on_error(lua_State *L);
 void gr_run_set_init(gr_block *init);
 gr_block *gr_run_get_init(void);
 
+// An error has been caught: does not return if the goroutine has to end with
+// it. (protect.c)
+void gr_protect_caught(lua_State *L);
+
 // --- dumps (dump.c) ---
 
 // Writes to stderr where the goroutines are, while all but the caller's are
 // parked for ever.
 void gr_dump_all(void);
+
+// The same of all as they are now, as a text to be freed; NULL when out of
+// memory.
+char *gr_dump_live(void);
 
 // Where the task's goroutine is now, or NULL when out of memory; to be freed.
 char *gr_dump_task(gr_task *task);
@@ -179,12 +240,24 @@ void gr_lib_channel(lua_State *L);
 void gr_lib_select(lua_State *L);
 void gr_lib_time(lua_State *L);
 void gr_lib_config(lua_State *L);
+void gr_lib_sync(lua_State *L);
+void gr_sync_add_types(void); // of handles, to messages
+void gr_lib_mutex(lua_State *L);
+void gr_lib_rwmutex(lua_State *L);
+void gr_lib_waitgroup(lua_State *L);
+void gr_lib_once(lua_State *L);
+void gr_lib_cond(lua_State *L);
+void gr_lib_semaphore(lua_State *L);
+void gr_lib_barrier(lua_State *L);
+void gr_lib_atomic(lua_State *L);
+void gr_lib_map(lua_State *L);
 
 // Replacements in the standard libraries of this state.
 void gr_lib_coroutine(lua_State *L);
 void gr_lib_hook(lua_State *L);
 void gr_lib_standard(lua_State *L);
 void gr_lib_blocking(lua_State *L);
+void gr_lib_protect(lua_State *L);
 void gr_lib_loading(lua_State *L);
 
 // Once a process, before the first of these. False when out of memory.
@@ -207,8 +280,10 @@ void gr_write_error(const char *text);
 void gr_push_title(lua_State *L, const gr_task *task, uint64_t id);
 
 extern const gr_handle_type gr_channel_type, gr_ticker_type, gr_timer_type,
-    gr_task_type, gr_connection_type, gr_stream_type, gr_listener_type,
-    gr_udp_type, gr_process_type;
+    gr_task_type, gr_mutex_type, gr_rwmutex_type, gr_waitgroup_type,
+    gr_once_type, gr_cond_type, gr_semaphore_type, gr_barrier_type,
+    gr_atomic_type, gr_map_type, gr_connection_type, gr_stream_type,
+    gr_listener_type, gr_udp_type, gr_process_type;
 enum { GR_VIEW_BOTH, GR_VIEW_SENDER, GR_VIEW_RECEIVER };
 
 // Runs before the process ends.

@@ -16,8 +16,10 @@ static void socket_release(void *object) {
   gr_socket_release(object);
 }
 
+static void open_listener(lua_State *L);
+
 const gr_handle_type gr_listener_type = {"goroutines.listener", socket_retain,
-                                         socket_release};
+                                         socket_release, open_listener};
 
 // --- arguments ---
 
@@ -369,8 +371,8 @@ static const luaL_Reg listener_meta[] = {
     {NULL, NULL},
 };
 
-void gr_listener_open(lua_State *L, const gr_handle_type *type) {
-  gr_handle_register(L, type);
+static void open_listener(lua_State *L) {
+  gr_handle_register(L, &gr_listener_type);
   luaL_setfuncs(L, listener_meta, 0);
   luaL_newlib(L, listener_methods);
   lua_setfield(L, -2, "__index");

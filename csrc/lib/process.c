@@ -17,8 +17,10 @@ static void process_release(void *object) {
   gr_process_release(object);
 }
 
+static void open_process(lua_State *L);
+
 const gr_handle_type gr_process_type = {"goroutines.process", process_retain,
-                                        process_release};
+                                        process_release, open_process};
 
 static const char *const stdio_names[] = {"stdin", "stdout", "stderr"};
 
@@ -319,8 +321,8 @@ static int process_tostring(lua_State *L) {
 static const luaL_Reg process_methods[] = {
     {"wait", process_wait}, {"kill", process_kill}, {NULL, NULL}};
 
-void gr_process_open(lua_State *L, const gr_handle_type *type) {
-  gr_handle_register(L, type);
+static void open_process(lua_State *L) {
+  gr_handle_register(L, &gr_process_type);
   luaL_newlib(L, process_methods);
   lua_pushcclosure(L, process_index, 1);
   lua_setfield(L, -2, "__index");

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/arena.h"
 #include "lib/lib.h"
+#include "sync/holder.h"
 
 static struct {
   gr_lock lock;
@@ -230,6 +230,7 @@ static int do_call(lua_State *L) {
     life->state = GR_TASK_DONE;
     return 0;
   }
+  gr_state_lift_limit(L);
   lua_rawgetp(L, LUA_REGISTRYINDEX, &traceback_key);
   if (!lua_isstring(L, -1)) { // the handler failed: out of memory
     lua_pop(L, 1);
@@ -259,6 +260,7 @@ static void live(lua_State *L, lifetime *life) {
   if (lua_pcall(L, 1, 0, 0) == LUA_OK)
     return;
   life->state = GR_TASK_FAILED;
+  gr_state_lift_limit(L);
   if (!lua_checkstack(L, 4))
     return;
   lua_pushcfunction(L, fail_plainly);
@@ -282,69 +284,15 @@ static void commit_end(gr_goroutine *g, void *arg) {
   gr_task_release(task);
 }
 
-// --- the state ---
-
-// What a state needs outside itself; on the stack of its goroutine, below all
-// else, and the argument of its allocator.
-typedef struct home {
-  gr_arena arena;
-  bool warns, warning_continues;
-} home;
-
-static void *allocate(void *arg, void *block, size_t old_bytes,
-                      size_t new_bytes) {
-  home *at = arg;
-  return gr_arena_resize(&at->arena, block, old_bytes, new_bytes);
-}
-
-static int panic(lua_State *L) {
-  const char *message = lua_tostring(L, -1);
-  fprintf(stderr, "goroutines: unprotected error in a goroutine: %s\n",
-          message ? message : "not a string");
-  return 0; // Lua aborts
-}
-
-// Warnings are as in the stock interpreter: off until warn("@on").
-static void warn(void *arg, const char *message, int to_continue) {
-  home *at = arg;
-  if (!at->warning_continues && !to_continue && *message == '@') {
-    if (!strcmp(message, "@on") || !strcmp(message, "@off"))
-      at->warns = message[2] == 'n';
-    return;
-  }
-  if (at->warns)
-    fprintf(stderr, "%s%s%s",
-            at->warning_continues ? "" : "Lua warning: ", message,
-            to_continue ? "" : "\n");
-  at->warning_continues = to_continue;
-}
-
-static lua_State *new_state(home *at) {
-  *at = (home){.warns = false};
-  gr_arena_init(&at->arena);
-  lua_State *L = lua_newstate(allocate, at);
-  if (!L) {
-    gr_arena_fini(&at->arena);
-    return NULL;
-  }
-  lua_atpanic(L, panic);
-  lua_setwarnf(L, warn, at);
-  return L;
-}
-
-static void close_state(lua_State *L) {
-  void *at;
-  lua_getallocf(L, &at);
-  lua_close(L);
-  gr_self()->current = NULL;
-  gr_arena_fini(&((home *)at)->arena);
-}
+// --- the end ---
 
 static GR_NORETURN void end(lua_State *L, lifetime *life) {
   if (life->outcome) // a task that is among its own results
     gr_block_disown(life->outcome, life->task);
   if (L)
-    close_state(L);
+    gr_state_close(L);
+  if (gr_self()->held)
+    gr_holder_ended(life->task);
   if (life->task->detached && life->state == GR_TASK_FAILED) {
     tell(life->task);
     life->task->joined = true; // told
@@ -356,8 +304,8 @@ static GR_NORETURN void end(lua_State *L, lifetime *life) {
 static void body(gr_goroutine *g) {
   lifetime life = {.task = g->owner, .state = GR_TASK_FAILED};
   gr_leave();
-  home at;
-  lua_State *L = new_state(&at);
+  gr_home at;
+  lua_State *L = gr_state_new(&at, life.task->memory_limit);
   if (L) {
     g->L = L;
     g->current = L;
@@ -366,10 +314,10 @@ static void body(gr_goroutine *g) {
   end(L, &life);
 }
 
-gr_goroutine *gr_run_prepare(gr_block *call, const char *name,
+gr_goroutine *gr_run_prepare(gr_block *call, const gr_run_options *o,
                              const char *creator, uint64_t parent,
-                             bool detached, gr_task **task) {
-  *task = gr_task_new(call, name);
+                             gr_task **task) {
+  *task = gr_task_new(call, o->name);
   if (!*task)
     return NULL;
   gr_goroutine *g = gr_goroutine_new(body, *task);
@@ -382,19 +330,20 @@ gr_goroutine *gr_run_prepare(gr_block *call, const char *name,
   (*task)->id = g->id;
   (*task)->g = g;
   (*task)->parent = parent;
-  (*task)->detached = detached;
-  if (!detached)
+  (*task)->detached = o->detached;
+  (*task)->memory_limit = o->memory_limit;
+  (*task)->cpu_limit_ns = o->cpu_limit_ns;
+  atomic_store(&g->cpu_limit_ns, o->cpu_limit_ns);
+  if (!o->detached)
     gr_task_retain(*task); // one reference is the goroutine's, one the caller's
   return g;
 }
 
-gr_task *gr_run_start(lua_State *L, gr_block *call, const char *name,
-                      bool detached) {
+gr_task *gr_run_start(lua_State *L, gr_block *call, const gr_run_options *o) {
   char creator[GR_CREATOR_BYTES];
   gr_task *task;
   gr_run_where(L, creator);
-  gr_goroutine *g =
-      gr_run_prepare(call, name, creator, gr_run_self()->id, detached, &task);
+  gr_goroutine *g = gr_run_prepare(call, o, creator, gr_run_self()->id, &task);
   if (!g) {
     gr_block_release(call);
     luaL_error(L, "not enough memory");
@@ -402,7 +351,7 @@ gr_task *gr_run_start(lua_State *L, gr_block *call, const char *name,
   gr_enter();
   gr_start(g);
   gr_leave();
-  return detached ? NULL : task;
+  return o->detached ? NULL : task;
 }
 
 // --- go.exit ---
@@ -424,6 +373,7 @@ void gr_run_exit(lua_State *L, int results) {
   lifetime life = {.task = g->owner, .state = GR_TASK_DONE};
   if (!g->is_main)
     life.outcome = gr_block_encode(L, results, GR_VALUES_RESULT);
+  life.task->is_ending = true;
   close_all(g);
   gr_loading_abandon();
   if (g->is_main) {
@@ -439,6 +389,22 @@ void gr_run_exit(lua_State *L, int results) {
     lua_close(g->L);
     exit(EXIT_SUCCESS);
   }
+  end(g->L, &life);
+}
+
+void gr_run_fail(lua_State *L, const char *message) {
+  gr_goroutine *g = gr_self();
+  lifetime life = {.task = g->owner, .state = GR_TASK_FAILED};
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  lua_pushcfunction(L, handle_error);
+  lua_pushstring(L, message);
+  lua_call(L, 1, 1);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &traceback_key);
+  prepare_report(L, life.task);
+  life.outcome = gr_block_encode(L, 2, GR_VALUES_ERROR);
+  life.task->is_ending = true;
+  close_all(g);
+  gr_loading_abandon();
   end(g->L, &life);
 }
 

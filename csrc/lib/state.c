@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 // What each Lua state gets: the module's table, its metatables, and the
 // replacements in the standard libraries. In a goroutine's state all is made
-// before its function; in main's state by `require`.
+// before its function; in main's state by `require`. And the making of states
+// of goroutines, with their memory.
 #include <lualib.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "lib/lib.h"
 #include "sched/runtime.h"
@@ -69,12 +72,13 @@ static void make_callable(lua_State *L) {
 }
 
 static void make_module(lua_State *L) {
-  lua_createtable(L, 0, 32);
+  lua_createtable(L, 0, 40);
   gr_lib_goroutine(L);
   gr_lib_time(L);
   gr_lib_channel(L);
   gr_lib_select(L);
   gr_lib_config(L);
+  gr_lib_sync(L);
   make_callable(L);
   lua_pushvalue(L, -1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &module_key);
@@ -97,6 +101,7 @@ void gr_state_open(lua_State *L, bool is_main) {
   gr_lib_hook(L);
   gr_lib_standard(L);
   gr_lib_blocking(L);
+  gr_lib_protect(L);
   gr_lib_loading(L);
   make_module(L);
   if (is_main) {
@@ -116,4 +121,94 @@ void gr_state_open(lua_State *L, bool is_main) {
     if (atomic_load(&gr_the_sched.preempt_mode) == GR_PREEMPT_COUNT)
       gr_hook_count_always(L);
   }
+}
+
+// --- making and closing one ---
+
+static size_t grace_of(const gr_home *at) {
+  enum { GRACE_MIN = 16 * 1024 };
+  size_t tenth = at->soft_limit / 10;
+  return tenth > GRACE_MIN ? tenth : GRACE_MIN;
+}
+
+// Lua asks a second time after a full collection; if that is refused, there is
+// an error. Its handlers get a grace, until much has been freed.
+static bool refuses(gr_home *at, size_t used) {
+  if (GR_LIKELY(used <= at->limit)) {
+    at->refused = false;
+    if (at->limit > at->soft_limit && used <= at->soft_limit / 2)
+      at->limit = at->soft_limit;
+    return false;
+  }
+  if (at->refused)
+    at->limit = at->soft_limit + grace_of(at);
+  at->refused = true;
+  return true;
+}
+
+static void *allocate(void *arg, void *block, size_t old_bytes,
+                      size_t new_bytes) {
+  gr_home *at = arg;
+  if (!block)
+    old_bytes = 0; // it tells the kind of object
+  size_t used = at->used - old_bytes + new_bytes;
+  if (new_bytes > old_bytes && refuses(at, used))
+    return NULL;
+  void *resized = gr_arena_resize(&at->arena, block, old_bytes, new_bytes);
+  if (resized || new_bytes == 0)
+    at->used = used;
+  return resized;
+}
+
+void gr_state_lift_limit(lua_State *L) {
+  void *at;
+  lua_getallocf(L, &at);
+  ((gr_home *)at)->limit = ((gr_home *)at)->soft_limit = SIZE_MAX;
+}
+
+static int panic(lua_State *L) {
+  const char *message = lua_tostring(L, -1);
+  fprintf(stderr, "goroutines: unprotected error in a goroutine: %s\n",
+          message ? message : "not a string");
+  return 0; // Lua aborts
+}
+
+// Warnings are as in the stock interpreter: off until warn("@on").
+static void warn(void *arg, const char *message, int to_continue) {
+  gr_home *at = arg;
+  if (!at->warning_continues && !to_continue && *message == '@') {
+    if (!strcmp(message, "@on") || !strcmp(message, "@off"))
+      at->warns = message[2] == 'n';
+    return;
+  }
+  if (at->warns)
+    fprintf(stderr, "%s%s%s",
+            at->warning_continues ? "" : "Lua warning: ", message,
+            to_continue ? "" : "\n");
+  at->warning_continues = to_continue;
+}
+
+lua_State *gr_state_new(gr_home *at, size_t limit) {
+  if (limit == 0 || limit > SIZE_MAX / 2)
+    limit = SIZE_MAX;
+  *at = (gr_home){.limit = limit, .soft_limit = limit};
+  gr_arena_init(&at->arena);
+  lua_State *L = lua_newstate(allocate, at);
+  if (!L) {
+    gr_arena_fini(&at->arena);
+    return NULL;
+  }
+  if (limit != SIZE_MAX) // garbage counts, too
+    lua_gc(L, LUA_GCINC, 120, 0, 0);
+  lua_atpanic(L, panic);
+  lua_setwarnf(L, warn, at);
+  return L;
+}
+
+void gr_state_close(lua_State *L) {
+  void *at;
+  lua_getallocf(L, &at);
+  lua_close(L);
+  gr_self()->current = NULL;
+  gr_arena_fini(&((gr_home *)at)->arena);
 }

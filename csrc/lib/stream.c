@@ -17,10 +17,13 @@ static void stream_release(void *object) {
   gr_stream_release(object);
 }
 
-const gr_handle_type gr_connection_type = {"goroutines.connection",
-                                           stream_retain, stream_release};
+static void open_connection(lua_State *L);
+static void open_stream(lua_State *L);
+
+const gr_handle_type gr_connection_type = {
+    "goroutines.connection", stream_retain, stream_release, open_connection};
 const gr_handle_type gr_stream_type = {"goroutines.stream", stream_retain,
-                                       stream_release};
+                                       stream_release, open_stream};
 
 static bool is_socket(const gr_stream *s) {
   return s->kind == GR_STREAM_TCP || s->kind == GR_STREAM_UNIX;
@@ -430,7 +433,7 @@ static const luaL_Reg connection_methods[] = {
 static const luaL_Reg stream_meta[] = {
     {"__close", stream_close}, {"__tostring", stream_tostring}, {NULL, NULL}};
 
-void gr_stream_open(lua_State *L, const gr_handle_type *type) {
+static void open_type(lua_State *L, const gr_handle_type *type) {
   gr_handle_register(L, type);
   luaL_setfuncs(L, stream_meta, 0);
   luaL_newlib(L, stream_methods);
@@ -438,4 +441,12 @@ void gr_stream_open(lua_State *L, const gr_handle_type *type) {
     luaL_setfuncs(L, connection_methods, 0);
   lua_setfield(L, -2, "__index");
   lua_pop(L, 1);
+}
+
+static void open_connection(lua_State *L) {
+  open_type(L, &gr_connection_type);
+}
+
+static void open_stream(lua_State *L) {
+  open_type(L, &gr_stream_type);
 }

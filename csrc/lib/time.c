@@ -22,9 +22,9 @@ static void timer_release(void *object) {
 }
 
 const gr_handle_type gr_ticker_type = {"goroutines.ticker", ticker_retain,
-                                       ticker_release};
+                                       ticker_release, NULL};
 const gr_handle_type gr_timer_type = {"goroutines.timer", timer_retain,
-                                      timer_release};
+                                      timer_release, NULL};
 
 static int time_now(lua_State *L) {
   lua_pushnumber(L, gr_seconds(gr_now_ns()));
@@ -119,8 +119,9 @@ static gr_goroutine *start_timed(gr_timer *timer, uint64_t now_ns) {
   (void)now_ns;
   timed_call *timed = timer->arg;
   gr_task *task;
-  gr_goroutine *g = gr_run_prepare(gr_block_retain(timed->call), NULL,
-                                   timed->creator, timed->parent, true, &task);
+  gr_goroutine *g = gr_run_prepare(gr_block_retain(timed->call),
+                                   &(gr_run_options){.detached = true},
+                                   timed->creator, timed->parent, &task);
   if (!g) {
     gr_block_release(timed->call);
     gr_write_error("goroutines: not enough memory to run a timer's function\n");

@@ -17,8 +17,10 @@ static void socket_release(void *object) {
   gr_socket_release(object);
 }
 
+static void open_udp(lua_State *L);
+
 const gr_handle_type gr_udp_type = {"goroutines.udp", socket_retain,
-                                    socket_release};
+                                    socket_release, open_udp};
 
 static int bind_at(const gr_address *a, gr_socket **out) {
   static const gr_listen_options options;
@@ -181,8 +183,8 @@ static const luaL_Reg udp_methods[] = {
 static const luaL_Reg udp_meta[] = {
     {"__close", udp_close}, {"__tostring", udp_tostring}, {NULL, NULL}};
 
-void gr_udp_open(lua_State *L, const gr_handle_type *type) {
-  gr_handle_register(L, type);
+static void open_udp(lua_State *L) {
+  gr_handle_register(L, &gr_udp_type);
   luaL_setfuncs(L, udp_meta, 0);
   luaL_newlib(L, udp_methods);
   lua_setfield(L, -2, "__index");

@@ -40,6 +40,15 @@ typedef enum gr_wait_kind {
   GR_WAIT_SELECT_NONE,
   GR_WAIT_SLEEP,
   GR_WAIT_JOIN,
+  GR_WAIT_MUTEX,
+  GR_WAIT_RLOCK,
+  GR_WAIT_WLOCK,
+  GR_WAIT_GROUP,
+  GR_WAIT_ONCE,
+  GR_WAIT_COND,
+  GR_WAIT_SEMAPHORE,
+  GR_WAIT_BARRIER,
+  GR_WAIT_MAP,
   GR_WAIT_OTHERS, // main, after go.exit
   GR_WAIT_READ,   // of a descriptor
   GR_WAIT_WRITE,
@@ -79,10 +88,13 @@ struct gr_goroutine {
   void *woken_by;
 
   // The last wait, for dumps. The object, if any: the channel, the cases of a
-  // select, the task that is joined. Valid while the goroutine waits, and then
-  // until it has left the function that waited.
+  // select, the task that is joined, the object of sync, the entry of a map.
+  // Valid while the goroutine waits, and then until it has left the function
+  // that waited.
   gr_wait_kind wait_kind;
   const void *wait_object;
+  bool wait_is_timed;     // it has a deadline
+  uint64_t wait_since_ns; // by the coarse clock
 
   gr_deadline deadline; // of the present wait
 
@@ -99,7 +111,14 @@ struct gr_goroutine {
   void (*entry)(gr_goroutine *g);
   void *owner; // the task, for the layers above
 
+  // CPU time: only counted where there is a limit (not 0). Written by the
+  // thread that runs it; read by the monitor. `since` is of that thread.
+  _Atomic(uint64_t) cpu_limit_ns, cpu_used_ns, cpu_since_ns;
+  atomic_bool is_struck; // found over its limit; the next hook tells it
+
   uint64_t id;
+  // Mutexes it holds. Its own; too high after one was freed while it held it.
+  uint32_t held;
   lua_State *L; // its state's main thread; written before it runs
   // The coroutine that runs, which is the one to arm. Written by the goroutine
   // and by nobody else; read by the signal handler on its thread, and by dumps

@@ -304,6 +304,8 @@ gr_goroutine *gr_idle(gr_worker *w) {
   if (!victim && !sees_work(w, p))
     gr_loop_run(&p->loop, gr_deadlines_earliest(&p->deadlines));
   withdraw(w, p);
+  atomic_store_explicit(&gr_the_sched.coarse_now_ns, gr_now_ns(),
+                        memory_order_relaxed);
   if (victim)
     gr_ready_woken(victim);
   fire_expired(p);

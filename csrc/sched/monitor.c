@@ -233,6 +233,23 @@ static void stop_stray_locked(gr_worker *w, uint64_t now_ns) {
     signal_locked(w, now_ns);
 }
 
+// True if the goroutine that the worker runs has used up its CPU time.
+static bool is_over_limit(gr_worker *w, gr_goroutine *g) {
+  uint64_t limit_ns = atomic_load(&g->cpu_limit_ns);
+  if (GR_LIKELY(limit_ns == 0))
+    return false;
+  uint64_t now_ns = cpu_of(w), since_ns = atomic_load(&g->cpu_since_ns);
+  uint64_t used_ns = atomic_load(&g->cpu_used_ns);
+  return now_ns > since_ns && used_ns + now_ns - since_ns >= limit_ns;
+}
+
+// It is told again and again, until it has heard.
+static void strike_locked(gr_worker *w, gr_goroutine *g, uint64_t now_ns) {
+  atomic_store(&g->is_struck, true);
+  if (!is_blocked(w))
+    signal_locked(w, now_ns);
+}
+
 // Threads that have had no work for long end.
 static void retire_threads(round *r) {
   gr_sched *s = &gr_the_sched;
@@ -267,8 +284,11 @@ static void look_at_workers(round *r) {
        at = at->next) {
     gr_worker *w = GR_CONTAINER(at, gr_worker, all);
     gr_processor *p = atomic_load(&w->p);
-    if (w->is_gone || (p && p->is_idle) || !atomic_load(&w->g))
+    gr_goroutine *g = atomic_load(&w->g); // not freed without the lock
+    if (w->is_gone || (p && p->is_idle) || !g)
       continue;
+    if (is_over_limit(w, g))
+      strike_locked(w, g, r->now_ns);
     if (p && is_kept_waiting(w, p)) {
       atomic_store(&p->patience, 0);
       r->wants_help = true;
@@ -435,6 +455,7 @@ static void interrupt_mains(void) {
 
 static void one_round(round *r) {
   r->now_ns = gr_now_ns();
+  atomic_store(&gr_the_sched.coarse_now_ns, r->now_ns);
   r->slice_ns = atomic_load(&gr_the_sched.slice_ns);
   r->next_ns = GR_NEVER;
   fire_deadlines(r);

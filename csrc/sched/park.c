@@ -163,6 +163,9 @@ void gr_park(gr_wait_kind kind, const void *object, uint64_t deadline_ns,
                           memory_order_relaxed);
   g->wait_kind = kind;
   g->wait_object = object;
+  g->wait_is_timed = deadline_ns != GR_NEVER;
+  g->wait_since_ns =
+      atomic_load_explicit(&gr_the_sched.coarse_now_ns, memory_order_relaxed);
   switch_away(commit_park, &p);
   if (deadline_ns != GR_NEVER)
     gr_deadline_clear(&g->deadline);

@@ -22,6 +22,14 @@ void gr_preempt_poll(void) {
   gr_leave();
 }
 
+void (*gr_preempt_on_strike)(lua_State *L);
+
+void gr_preempt_poll_in_hook(lua_State *L) {
+  gr_preempt_poll();
+  if (GR_UNLIKELY(atomic_load(&gr_self()->is_struck)))
+    gr_preempt_on_strike(L);
+}
+
 static bool is_ours(lua_Hook hook) {
   return !hook || hook == gr_preempt_hook;
 }
@@ -51,7 +59,7 @@ void gr_preempt_hook(lua_State *L, lua_Debug *ar) {
   disarm(L, g->is_main);
   // A coroutine resumed behind our back: the handler is to find it from now on.
   g->current = L;
-  gr_preempt_poll();
+  gr_preempt_poll_in_hook(L);
 }
 
 void gr_preempt_count_hook(lua_State *L, lua_Debug *ar) {
@@ -60,7 +68,7 @@ void gr_preempt_count_hook(lua_State *L, lua_Debug *ar) {
   if (g)
     g->current = L;
   if (gr_preempt_is_wanted())
-    gr_preempt_poll();
+    gr_preempt_poll_in_hook(L);
 }
 
 // --- the preemption signal ---

@@ -38,6 +38,12 @@ static inline bool gr_preempt_is_wanted(void) {
 // goroutine, outside the runtime.
 void gr_preempt_poll(void);
 
+// What hooks tell a goroutine that is over its limit; raises. Set once.
+extern void (*gr_preempt_on_strike)(lua_State *L);
+
+// The same, for hooks: on L, the coroutine that runs.
+void gr_preempt_poll_in_hook(lua_State *L);
+
 // The hook that the handler arms.
 void gr_preempt_hook(lua_State *L, lua_Debug *ar);
 

@@ -200,6 +200,16 @@ gr_goroutine *gr_sched_next(gr_worker *w) {
   }
 }
 
+static bool is_limited(gr_goroutine *g) {
+  return atomic_load_explicit(&g->cpu_limit_ns, memory_order_relaxed) != 0;
+}
+
+static void count_cpu(gr_goroutine *g) {
+  uint64_t since = atomic_load_explicit(&g->cpu_since_ns, memory_order_relaxed);
+  atomic_fetch_add_explicit(&g->cpu_used_ns, gr_thread_cpu_ns() - since,
+                            memory_order_relaxed);
+}
+
 static void run(gr_worker *w, gr_goroutine *g) {
   GR_ASSERT(atomic_load_explicit(&g->status, memory_order_relaxed) ==
             GR_RUNNABLE);
@@ -216,6 +226,9 @@ static void run(gr_worker *w, gr_goroutine *g) {
     while (atomic_load_explicit(&g->examined, memory_order_acquire))
       gr_cpu_relax();
   }
+  if (GR_UNLIKELY(is_limited(g)))
+    atomic_store_explicit(&g->cpu_since_ns, gr_thread_cpu_ns(),
+                          memory_order_relaxed);
   atomic_store_explicit(&w->g, g, memory_order_relaxed);
   gr_context_switch(&w->context, &g->context);
 }
@@ -225,6 +238,8 @@ static void finish_switch(gr_worker *w) {
   gr_goroutine *g = atomic_load_explicit(&w->g, memory_order_relaxed);
   atomic_store_explicit(&w->g, NULL, memory_order_relaxed);
   atomic_store_explicit(&w->blocking, false, memory_order_relaxed);
+  if (GR_UNLIKELY(is_limited(g)))
+    count_cpu(g);
   if (g->stack)
     GR_ASSERT(gr_stack_is_intact(g->stack));
   w->commit(g, w->commit_arg);
@@ -256,4 +271,5 @@ void gr_sched_init(void) {
   atomic_store(&s->outside_waits, 0);
   atomic_store(&s->stopping, false);
   atomic_store(&s->slice_ns, 10000000);
+  atomic_store(&s->coarse_now_ns, gr_now_ns());
 }

@@ -67,6 +67,9 @@ typedef struct gr_sched {
   _Atomic(uint64_t) last_id;
   atomic_bool stopping;
 
+  // Now, to some milliseconds, while anything runs: for dumps.
+  _Atomic(uint64_t) coarse_now_ns;
+
   // Settings.
   uint32_t threads_max; // constant
   _Atomic(uint64_t) slice_ns;

@@ -27,8 +27,8 @@ typedef struct gr_channel {
   gr_list receivers, senders;
   bool closed;
 
-  // Called when it has been closed, by who did, in the runtime; and before it is
-  // freed. Of a channel that something outside sends to.
+  // Called when it has been closed, by who did, in the runtime; and before it
+  // is freed. Of a channel that something outside sends to.
   void (*on_close)(void *arg);
   void (*on_free)(void *arg);
   void *on_free_arg;

@@ -127,4 +127,6 @@ void gr_task_end(gr_task *task, gr_task_state state, gr_block *outcome) {
     next = g->next; // ours until it is runnable
     gr_ready(g);
   }
+  if (task->on_end)
+    task->on_end(task->on_end_arg);
 }

@@ -25,7 +25,13 @@ typedef struct gr_task {
   char *name;                     // or NULL
   char creator[GR_CREATOR_BYTES]; // "file:line" of the call that started it
   uint64_t parent;                // the id of the goroutine that did
-  bool detached; // started by go(): an error is reported at once
+  bool detached;         // started by go(): an error is reported at once
+  size_t memory_limit;   // 0: none
+  uint64_t cpu_limit_ns; // 0: none
+
+  // The goroutine's own.
+  unsigned strikes; // for being over its limit of CPU time
+  bool is_ending;   // it leaves its stack for good, and runs its handlers
 
   gr_lock lock;
 
@@ -41,6 +47,11 @@ typedef struct gr_task {
   gr_link failed; // guarded by the list's lock
 
   gr_block *call; // function and arguments, until it has begun; the goroutine's
+
+  // Called once the goroutine is gone, on a scheduler's stack, or NULL. Set
+  // before it starts.
+  void (*on_end)(void *arg);
+  void *on_end_arg;
 } gr_task;
 
 // A task with one reference. Takes over `call`; copies the name (may be NULL).

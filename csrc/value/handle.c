@@ -9,34 +9,18 @@
 
 #include "base/random.h"
 
-void (*gr_handle_open)(lua_State *L, const gr_handle_type *type);
-
 static const char table_key;
 static atomic_uint handle_count;
-static uint64_t the_mark; // written before the first handle is made
+uint64_t gr_handle_mark;
 
 void gr_handle_init(void) {
   gr_random random;
   gr_random_init(&random, gr_now_ns() ^ (uintptr_t)&random);
-  the_mark = gr_random_next(&random);
+  gr_handle_mark = gr_random_next(&random);
 }
 
 unsigned gr_handle_count(void) {
   return atomic_load(&handle_count);
-}
-
-gr_handle *gr_handle_get(lua_State *L, int index) {
-  if (lua_type(L, index) != LUA_TUSERDATA)
-    return NULL;
-  gr_handle *handle = lua_touserdata(L, index);
-  if (lua_rawlen(L, index) != sizeof *handle || handle->mark != the_mark)
-    return NULL;
-  return handle;
-}
-
-gr_handle *gr_handle_test(lua_State *L, int index, const gr_handle_type *type) {
-  gr_handle *handle = gr_handle_get(L, index);
-  return handle && handle->type == type && handle->object ? handle : NULL;
 }
 
 static int handle_gc(lua_State *L) {
@@ -96,6 +80,16 @@ static const void *key_of(const wanted *want) {
   return (const char *)want->object + want->view;
 }
 
+static void push_metatable(lua_State *L, const gr_handle_type *type) {
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, type) == LUA_TTABLE)
+    return;
+  lua_pop(L, 1);
+  if (!type->open)
+    luaL_error(L, "this Lua state has no %s", type->name);
+  type->open(L);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, type);
+}
+
 static int push_protected(lua_State *L) {
   wanted *want = lua_touserdata(L, 1);
   const void *key = key_of(want);
@@ -104,12 +98,8 @@ static int push_protected(lua_State *L) {
     return 1;
   lua_pop(L, 1);
   gr_handle *handle = lua_newuserdatauv(L, sizeof *handle, 0);
-  *handle = (gr_handle){the_mark, want->type, want->object, want->view};
-  if (lua_rawgetp(L, LUA_REGISTRYINDEX, want->type) != LUA_TTABLE) {
-    lua_pop(L, 1);
-    gr_handle_open(L, want->type);
-    lua_rawgetp(L, LUA_REGISTRYINDEX, want->type);
-  }
+  *handle = (gr_handle){gr_handle_mark, want->type, want->object, want->view};
+  push_metatable(L, want->type);
   lua_setmetatable(L, -2);
   want->object = NULL; // the userdata has it now
   atomic_fetch_add(&handle_count, 1);

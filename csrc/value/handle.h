@@ -13,6 +13,9 @@ typedef struct gr_handle_type {
   const char *name; // of its metatable, and in messages
   void (*retain)(void *object);
   void (*release)(void *object); // calls no Lua
+  // Registers it in a state that meets the first handle of the type, or NULL:
+  // it is registered in each state from the beginning. [-0, +0, m]
+  void (*open)(lua_State *L);
 } gr_handle_type;
 
 // The block of such a userdata.
@@ -22,10 +25,6 @@ typedef struct gr_handle {
   void *object;  // NULL once released
   uint32_t view; // a restriction of the object, 0 for none; below 16
 } gr_handle;
-
-// Makes the metatable of a type in a state that has none; for types that few
-// states see. Set before the first handle.
-extern void (*gr_handle_open)(lua_State *L, const gr_handle_type *type);
 
 // Once, before the first handle.
 void gr_handle_init(void);
@@ -39,11 +38,24 @@ void gr_handle_register(lua_State *L, const gr_handle_type *type);
 void gr_handle_push(lua_State *L, const gr_handle_type *type, void *object,
                     uint32_t view);
 
+// Written before the first handle is made.
+extern uint64_t gr_handle_mark;
+
 // The handle at the index, or NULL when there is something else.
-gr_handle *gr_handle_get(lua_State *L, int index);
+static inline gr_handle *gr_handle_get(lua_State *L, int index) {
+  // Light userdata has no length, and what else has one is no userdata.
+  if (lua_rawlen(L, index) != sizeof(gr_handle))
+    return NULL;
+  gr_handle *handle = lua_touserdata(L, index);
+  return handle && handle->mark == gr_handle_mark ? handle : NULL;
+}
 
 // The same, if it is of this type and not released.
-gr_handle *gr_handle_test(lua_State *L, int index, const gr_handle_type *type);
+static inline gr_handle *gr_handle_test(lua_State *L, int index,
+                                        const gr_handle_type *type) {
+  gr_handle *handle = gr_handle_get(L, index);
+  return handle && handle->type == type && handle->object ? handle : NULL;
+}
 
 // How many handle userdata exist in all states.
 unsigned gr_handle_count(void);

@@ -2,6 +2,7 @@
 #include "value/message.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "value/block.h"
 
@@ -35,11 +36,10 @@ void gr_block_counted(int change) {
                             memory_order_relaxed);
 }
 
-static bool encode_handle(lua_State *L, int index, gr_message *out) {
+static bool borrow_handle(lua_State *L, int index, gr_message *out) {
   gr_handle *handle = gr_handle_get(L, index);
   if (!handle || !handle->object)
     return false;
-  handle->type->retain(handle->object);
   *out = (gr_message){.kind = GR_MESSAGE_HANDLE,
                       .view = (uint8_t)handle->view,
                       .type_id = type_id(handle->type),
@@ -47,15 +47,15 @@ static bool encode_handle(lua_State *L, int index, gr_message *out) {
   return true;
 }
 
-void gr_message_encode(lua_State *L, int index, gr_message *out) {
+bool gr_message_borrow(lua_State *L, int index, gr_message *out) {
   switch (lua_type(L, index)) {
   case LUA_TNIL:
     *out = (gr_message){.kind = GR_MESSAGE_NIL};
-    return;
+    return true;
   case LUA_TBOOLEAN:
     *out = (gr_message){.kind = lua_toboolean(L, index) ? GR_MESSAGE_TRUE
                                                         : GR_MESSAGE_FALSE};
-    return;
+    return true;
   case LUA_TNUMBER:
     if (lua_isinteger(L, index))
       *out = (gr_message){.kind = GR_MESSAGE_INTEGER,
@@ -63,17 +63,23 @@ void gr_message_encode(lua_State *L, int index, gr_message *out) {
     else
       *out = (gr_message){.kind = GR_MESSAGE_FLOAT,
                           .number = lua_tonumber(L, index)};
-    return;
+    return true;
   case LUA_TLIGHTUSERDATA:
     *out = (gr_message){.kind = GR_MESSAGE_POINTER,
                         .pointer = lua_touserdata(L, index)};
-    return;
+    return true;
   case LUA_TUSERDATA:
-    if (encode_handle(L, index, out))
-      return;
-    break;
+    return borrow_handle(L, index, out);
   default:
-    break;
+    return false;
+  }
+}
+
+void gr_message_encode(lua_State *L, int index, gr_message *out) {
+  if (gr_message_borrow(L, index, out)) {
+    if (out->kind == GR_MESSAGE_HANDLE)
+      types[out->type_id]->retain(out->pointer);
+    return;
   }
   lua_pushvalue(L, index);
   gr_block *block = gr_block_encode(L, 1, GR_VALUES_SENT);
@@ -129,6 +135,61 @@ void gr_message_drop(gr_message *message) {
   else if (message->kind == GR_MESSAGE_BLOCK)
     gr_block_release(message->block);
   message->kind = GR_MESSAGE_NIL;
+}
+
+gr_message gr_message_copy(const gr_message *message) {
+  if (message->kind == GR_MESSAGE_HANDLE)
+    types[message->type_id]->retain(message->pointer);
+  else if (message->kind == GR_MESSAGE_BLOCK)
+    gr_block_retain(message->block);
+  return *message;
+}
+
+// --- comparing ---
+
+bool gr_message_is_string(const gr_message *message, const char *bytes,
+                          size_t len) {
+  if (message->kind != GR_MESSAGE_BLOCK)
+    return false;
+  const unsigned char *item = message->block->items;
+  uint64_t item_len;
+  if (item[0] == GR_TAG_SHORT) {
+    item_len = item[1];
+    item += 2;
+  } else if (item[0] == GR_TAG_STRING) {
+    memcpy(&item_len, item + 1, sizeof item_len);
+    item += 1 + sizeof item_len;
+  } else {
+    return false;
+  }
+  return item_len == len && !memcmp(item, bytes, len);
+}
+
+static bool is_same_number(int64_t integer, double number) {
+  return number >= -0x1p63 && number < 0x1p63 && (int64_t)number == integer &&
+         (double)(int64_t)number == number;
+}
+
+bool gr_message_equal(const gr_message *a, const gr_message *b) {
+  if (a->kind == GR_MESSAGE_FLOAT && b->kind == GR_MESSAGE_INTEGER)
+    return is_same_number(b->integer, a->number);
+  if (a->kind == GR_MESSAGE_INTEGER && b->kind == GR_MESSAGE_FLOAT)
+    return is_same_number(a->integer, b->number);
+  if (a->kind != b->kind)
+    return false;
+  switch (a->kind) {
+  case GR_MESSAGE_INTEGER:
+    return a->integer == b->integer;
+  case GR_MESSAGE_FLOAT:
+    return a->number == b->number;
+  case GR_MESSAGE_POINTER:
+    return a->pointer == b->pointer;
+  case GR_MESSAGE_HANDLE:
+    return a->pointer == b->pointer && a->type_id == b->type_id &&
+           a->view == b->view;
+  default:
+    return a->kind != GR_MESSAGE_BLOCK;
+  }
 }
 
 gr_block *gr_block_retain(gr_block *block) {

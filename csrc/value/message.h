@@ -38,6 +38,10 @@ typedef struct gr_message {
   };
 } gr_message;
 
+// True if the value at the index is held by a message itself: *out is such a
+// one, without a reference of its own to a handle's object.
+bool gr_message_borrow(lua_State *L, int index, gr_message *out);
+
 // Encodes the value at the index. Raises when it cannot be sent, or when out
 // of memory; then nothing is left behind. [-0, +0, v]
 void gr_message_encode(lua_State *L, int index, gr_message *out);
@@ -66,6 +70,17 @@ int gr_block_push(lua_State *L, const gr_block *block);
 int gr_block_push_call(lua_State *L, const gr_block *block);
 
 void gr_message_drop(gr_message *message);
+
+// Another message with the same content. Any thread.
+gr_message gr_message_copy(const gr_message *message);
+
+// Whether both are the same nil, boolean, number, light userdata or handle, as
+// Lua's == has it. False for all other values.
+bool gr_message_equal(const gr_message *a, const gr_message *b);
+
+// Whether it is this string.
+bool gr_message_is_string(const gr_message *message, const char *bytes,
+                          size_t len);
 
 gr_block *gr_block_retain(gr_block *block);
 void gr_block_release(gr_block *block); // NULL is nothing

@@ -72,7 +72,8 @@ static void thing_release(void *thing) {
   CHECK(--*(long *)thing >= 0);
 }
 
-static const gr_handle_type thing_type = {"thing", thing_retain, thing_release};
+static const gr_handle_type thing_type = {"thing", thing_retain, thing_release,
+                                          NULL};
 
 static int new_thing(lua_State *L) {
   long *thing = &things[luaL_checkinteger(L, 1) - 1];

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT
+// pcall and xpcall, as the stock ones but for one thing: an error that the
+// goroutine may not go on after is not kept by them. And the limit on CPU time
+// that needs it: the error comes once; code that catches it and goes on for a
+// grace gets it again, and is then ended as by go.exit.
+#include "lib/lib.h"
+#include "sched/preempt.h"
+
+static const char OVER[] = "cpu limit exceeded";
+
+// A tenth of the limit, for tidying up.
+static uint64_t grace_ns(const gr_task *task) {
+  uint64_t tenth = task->cpu_limit_ns / 10;
+  return tenth > 1000000 ? tenth : 1000000;
+}
+
+// In a hook: the running goroutine was found over its limit.
+static void strike(lua_State *L) {
+  gr_goroutine *g = gr_self();
+  gr_task *task = g->owner;
+  uint64_t used_ns = atomic_load(&g->cpu_used_ns) + gr_thread_cpu_ns() -
+                     atomic_load(&g->cpu_since_ns);
+  atomic_store(&g->cpu_limit_ns, used_ns + grace_ns(task));
+  atomic_store(&g->is_struck, false);
+  task->strikes++;
+  lua_pushstring(L, OVER);
+  lua_error(L);
+}
+
+void gr_protect_caught(lua_State *L) {
+  gr_goroutine *g = gr_self();
+  gr_task *task = g ? g->owner : NULL;
+  if (GR_UNLIKELY(task && task->strikes > 1 && !task->is_ending))
+    gr_run_fail(L, OVER);
+}
+
+// --- pcall and xpcall ---
+
+// The results lie above `extra` values and `true`.
+static int finish(lua_State *L, int status, lua_KContext extra) {
+  if (GR_LIKELY(status == LUA_OK || status == LUA_YIELD))
+    return lua_gettop(L) - (int)extra;
+  gr_protect_caught(L);
+  if (status == LUA_ERRMEM) // buffers of strings do not wait for the collector
+    lua_gc(L, LUA_GCCOLLECT, 0);
+  lua_pushboolean(L, 0);
+  lua_insert(L, -2);
+  return 2;
+}
+
+static int base_pcall(lua_State *L) {
+  luaL_checkany(L, 1);
+  lua_pushboolean(L, 1);
+  lua_insert(L, 1);
+  int status = lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 0, 0, finish);
+  return finish(L, status, 0);
+}
+
+static int base_xpcall(lua_State *L) {
+  int count = lua_gettop(L) - 2;
+  luaL_checktype(L, 2, LUA_TFUNCTION);
+  lua_pushboolean(L, 1);
+  lua_pushvalue(L, 1);
+  lua_rotate(L, 3, 2); // f, handler, true, f, arguments
+  int status = lua_pcallk(L, count, LUA_MULTRET, 2, 2, finish);
+  return finish(L, status, 2);
+}
+
+static const luaL_Reg functions[] = {
+    {"pcall", base_pcall}, {"xpcall", base_xpcall}, {NULL, NULL}};
+
+void gr_lib_protect(lua_State *L) {
+  gr_preempt_on_strike = strike;
+  lua_pushglobaltable(L);
+  luaL_setfuncs(L, functions, 0);
+  lua_pop(L, 1);
+}
