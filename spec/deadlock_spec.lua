@@ -39,6 +39,67 @@ local WAITS = {
     ticker:stop()
     ticker:recv()
   ]], "chan receive" },
+  { "in a lock taken twice", [[
+    local m = go.mutex()
+    m:lock()
+    m:lock()
+  ]], "mutex lock" },
+  { "in a lock that its holder has not let go", [[
+    local m = go.mutex()
+    go.spawn(function() m:lock() end):join()
+    m:with(print)
+  ]], "mutex lock" },
+  { "in two locks taken in different orders", [[
+    local a, b, wg = go.mutex(), go.mutex(), go.barrier(2)
+    go(function()
+      a:lock()
+      wg:wait()
+      b:lock()
+    end)
+    b:lock()
+    wg:wait()
+    local _ <close> = a:guard()
+  ]], "mutex lock" },
+  { "in a write lock beside its own read lock", [[
+    local rw = go.rwmutex()
+    rw:rlock()
+    rw:lock()
+  ]], "rwmutex lock" },
+  { "in a read lock beside its own write lock", [[
+    local rw = go.rwmutex()
+    rw:lock()
+    rw:rlock()
+  ]], "rwmutex rlock" },
+  { "in a wait group never done", "go.waitgroup(1):wait()", "waitgroup wait" },
+  { "in a wait group whose goroutine waits", [[
+    local wg = go.waitgroup()
+    wg:go(function() wg:wait() end)
+    wg:wait()
+  ]], "waitgroup wait" },
+  { "in a once whose function waits", [[
+    local once = go.once()
+    go(function() once:run(function() go.chan():recv() end) end)
+    go.sleep(0.05)
+    once:run(print)
+  ]], "once run" },
+  { "in a condition that nobody signals", [[
+    local m = go.mutex()
+    m:lock()
+    go.cond(m):wait()
+  ]], "cond wait" },
+  { "in a semaphore that nobody releases", [[
+    local s = go.semaphore(2)
+    s:acquire()
+    s:acquire(2)
+  ]], "semaphore acquire" },
+  { "in a barrier that nobody else comes to", "go.barrier(2):wait()",
+    "barrier wait" },
+  { "in a key of a map that is being updated", [[
+    local m = go.map()
+    go(function() m:update("k", function() go.chan():recv() end) end)
+    go.sleep(0.05)
+    m:get("k")
+  ]], "map key" },
   { "after a timer has run", [[
     go.timer(0, function() end)
     go.sleep(0.01)
@@ -134,6 +195,94 @@ describe("a deadlock", function()
       print(("waiting for goroutine %d to end"):format(other.id))
       other:join()
     ]])
+  end)
+
+  it("tells mutexes and who holds them", function()
+    check_objects([[
+      local a, b = go.mutex(), go.mutex()
+      a:lock()
+      local gone = go.spawn({ name = "gone" }, function() b:lock() end)
+      gone:join()
+      print(("waiting to lock %s, which goroutine 1 holds"):format(a))
+      print(('waiting to lock %s, which goroutine %d "gone" holds (it has ended)')
+        :format(b, gone.id))
+      go(function() a:lock() end)
+      b:lock()
+    ]])
+  end)
+
+  it("tells who holds a rwmutex", function()
+    check_objects([[
+      local a, b, c = go.rwmutex(), go.rwmutex(), go.rwmutex()
+      a:rlock()
+      b:rlock()
+      b:rlock()
+      c:lock()
+      print(("waiting to lock %s, which 1 reader holds"):format(a))
+      print(("waiting to lock %s, which 2 readers hold"):format(b))
+      print(("waiting to read-lock %s, which goroutine 1 holds"):format(c))
+      go(function() a:lock() end)
+      go(function() b:lock() end)
+      c:rlock()
+    ]])
+  end)
+
+  it("tells the other objects of sync by what tostring gives", function()
+    check_objects([[
+      local wg, once, m = go.waitgroup(3), go.once(), go.mutex()
+      local c, s, b = go.cond(m), go.semaphore(3), go.barrier(3)
+      local runner = go.spawn(function()
+        once:run(function() go.chan():recv() end)
+      end)
+      go.sleep(0.05)
+      wg:done()
+      s:acquire(2)
+      print(("waiting for %s (2 not done)"):format(wg))
+      print(("waiting for %s, which goroutine %d runs"):format(once, runner.id))
+      print(("waiting for a signal of %s"):format(c))
+      print(("waiting to acquire from %s (1 of 3 free)"):format(s))
+      print(("waiting at %s (2 of 3 there)"):format(b))
+      go(function() once:run(print) end)
+      go(function() m:lock() c:wait() end)
+      go(function() s:acquire(2) end)
+      go(function() b:wait() end)
+      go(function() b:wait() end)
+      wg:wait()
+    ]])
+  end)
+
+  it("tells keys of maps and who updates them", function()
+    local script = [[
+      local m = go.map()
+      for i, key in ipairs({ 17, 1.5, "text", true, ("long"):rep(30) }) do
+        local task = go.spawn({ name = "u" .. i }, function()
+          m:update(key, function() go.chan():recv() end)
+        end)
+        if i == 5 then
+          key = '"' .. key:sub(1, 60) .. '"...'
+        elseif i == 3 then
+          key = '"text"'
+        end
+        print(('waiting for key %s of %s, which goroutine %d "u%d" updates')
+          :format(key, m, task.id, i))
+      end
+      go.sleep(0.05)
+      for _, key in ipairs({ 17, 1.5, true, ("long"):rep(30) }) do
+        go(function() m:set(key, 1) end)
+      end
+      m:get("text")
+    ]]
+    check_objects(script)
+  end)
+
+  it("may be caught in a lock, which is then as it was", function()
+    assert.equal("false\ttrue\ttrue\n", caught([[
+      local m = go.mutex()
+      m:lock()
+      local ok = pcall(m.lock, m)
+      m:unlock()
+      print(ok, m:try_lock(), (go.spawn(m.lock, m, 0):join()))
+    ]]))
   end)
 
   it("tells the whole of a long name", function()

@@ -186,8 +186,10 @@ end
 
 -- What a test may not leave behind ------------------------------------------
 
-local COUNTERS = { "goroutines", "channels", "timers", "messages",
-  "descriptors" }
+local COUNTERS = {
+  "goroutines", "channels", "timers", "sync_objects", "messages",
+  "descriptors",
+}
 
 -- The live counts of the runtime, after the garbage is gone.
 function helper.baseline()

@@ -104,6 +104,105 @@ local CALLS = {
   { "reset", 1, ticker(function(t) t:reset(0) end) },
   { "reset", 1, ticker(function(t) t:reset(-1) end) },
   { "recv", 1, ticker(function(t) t:recv("x") end) },
+  { "lock", 1, function() go.mutex():lock("x") end },
+  { "lock", 1, function() go.mutex():lock(NAN) end },
+  { "with", 1, function() go.mutex():with() end },
+  { "with", 1, function() go.mutex():with(1) end },
+  { "lock", 1, function() go.rwmutex():lock({}) end },
+  { "lock", 1, function() go.rwmutex():lock(NAN) end },
+  { "rlock", 1, function() go.rwmutex():rlock("x") end },
+  { "rlock", 1, function() go.rwmutex():rlock(NAN) end },
+  { "waitgroup", 1, function() go.waitgroup(-1) end },
+  { "waitgroup", 1, function() go.waitgroup("x") end },
+  { "waitgroup", 1, function() go.waitgroup(2^31) end },
+  { "add", 1, function() go.waitgroup():add() end },
+  { "add", 1, function() go.waitgroup():add("1") end },
+  { "add", 1, function() go.waitgroup():add(1.5) end },
+  { "add", 1, function() go.waitgroup():add(2^40) end },
+  { "wait", 1, function() go.waitgroup():wait("x") end },
+  { "wait", 1, function() go.waitgroup():wait(NAN) end },
+  { "go", 1, function() go.waitgroup():go() end },
+  { "go", 1, function() go.waitgroup():go("f") end },
+  { "run", 1, function() go.once():run() end },
+  { "run", 1, function() go.once():run(1) end },
+  { "cond", 1, function() go.cond() end },
+  { "cond", 1, function() go.cond(1) end },
+  { "cond", 1, function() go.cond(go.rwmutex()) end },
+  { "wait", 1, function() go.cond(go.mutex()):wait("x") end },
+  { "wait", 1, function() go.cond(go.mutex()):wait(NAN) end },
+  { "semaphore", 1, function() go.semaphore() end },
+  { "semaphore", 1, function() go.semaphore(0) end },
+  { "semaphore", 1, function() go.semaphore("1") end },
+  { "semaphore", 1, function() go.semaphore(2^31) end },
+  { "acquire", 1, function() go.semaphore(1):acquire(0) end },
+  { "acquire", 1, function() go.semaphore(1):acquire(2) end },
+  { "acquire", 1, function() go.semaphore(1):acquire("1") end },
+  { "acquire", 2, function() go.semaphore(1):acquire(1, "x") end },
+  { "acquire", 2, function() go.semaphore(1):acquire(nil, NAN) end },
+  { "try_acquire", 1, function() go.semaphore(1):try_acquire(2) end },
+  { "release", 1, function() go.semaphore(1):release(-1) end },
+  { "release", 1, function() go.semaphore(1):release(2) end },
+  { "barrier", 1, function() go.barrier() end },
+  { "barrier", 1, function() go.barrier(0) end },
+  { "barrier", 1, function() go.barrier(1.5) end },
+  { "wait", 1, function() go.barrier(2):wait("x") end },
+  { "wait", 1, function() go.barrier(2):wait(NAN) end },
+  { "atomic", 1, function() go.atomic("1") end },
+  { "atomic", 1, function() go.atomic(1.5) end },
+  { "atomic", 1, function() go.atomic(2^63) end },
+  { "store", 1, function() go.atomic():store() end },
+  { "store", 1, function() go.atomic():store({}) end },
+  { "add", 1, function() go.atomic():add() end },
+  { "add", 1, function() go.atomic():add(NAN) end },
+  { "swap", 1, function() go.atomic():swap("1") end },
+  { "compare_and_swap", 1, function() go.atomic():compare_and_swap() end },
+  { "compare_and_swap", 2, function() go.atomic():compare_and_swap(1) end },
+  { "get", 1, function() go.map():get() end },
+  { "set", 1, function() go.map():set() end },
+  { "set", 2, function() go.map():set("k") end },
+  { "delete", 1, function() go.map():delete({}) end },
+  { "update", 1, function() go.map():update(nil, nothing) end },
+  { "update", 2, function() go.map():update("k") end },
+  { "update", 2, function() go.map():update("k", 1) end },
+  { "compare_and_swap", 1, function() go.map():compare_and_swap() end },
+  { "compare_and_swap", 2, function() go.map():compare_and_swap("k", {}) end },
+}
+
+-- Calls with an argument too many.
+local TOO_MANY = {
+  { "mutex", function() go.mutex(1) end },
+  { "lock", function() go.mutex():lock(0, 1) end },
+  { "try_lock", function() go.mutex():try_lock(0) end },
+  { "guard", function() go.mutex():guard(0) end },
+  { "rwmutex", function() go.rwmutex(1) end },
+  { "lock", function() go.rwmutex():lock(0, 1) end },
+  { "rlock", function() go.rwmutex():rlock(0, 1) end },
+  { "try_lock", function() go.rwmutex():try_lock(0) end },
+  { "try_rlock", function() go.rwmutex():try_rlock(0) end },
+  { "waitgroup", function() go.waitgroup(1, 2) end },
+  { "add", function() go.waitgroup():add(1, 2) end },
+  { "wait", function() go.waitgroup():wait(1, 2) end },
+  { "once", function() go.once(print) end },
+  { "cond", function() go.cond(go.mutex(), 1) end },
+  { "wait", function() go.cond(go.mutex()):wait(1, 2) end },
+  { "semaphore", function() go.semaphore(1, 2) end },
+  { "acquire", function() go.semaphore(1):acquire(1, 0, 1) end },
+  { "try_acquire", function() go.semaphore(1):try_acquire(1, 0) end },
+  { "release", function() go.semaphore(1):release(1, 0) end },
+  { "barrier", function() go.barrier(1, 2) end },
+  { "wait", function() go.barrier(2):wait(1, 2) end },
+  { "atomic", function() go.atomic(1, 2) end },
+  { "store", function() go.atomic():store(1, 2) end },
+  { "add", function() go.atomic():add(1, 2) end },
+  { "swap", function() go.atomic():swap(1, 2) end },
+  { "compare_and_swap", function() go.atomic():compare_and_swap(1, 2, 3) end },
+  { "map", function() go.map({}) end },
+  { "get", function() go.map():get(1, 2) end },
+  { "set", function() go.map():set(1, 2, 3) end },
+  { "delete", function() go.map():delete(1, 2) end },
+  { "update", function() go.map():update(1, print, 3) end },
+  { "compare_and_swap", function() go.map():compare_and_swap(1, 2, 3, 4) end },
+  { "keys", function() go.map():keys(1) end },
 }
 
 -- Calls `f` with every object that there is, and the kind of each.
@@ -118,6 +217,16 @@ local function each_handle(f)
     f("task", go.self())
     f("timer", a_timer)
     f("ticker", a_ticker)
+    f("mutex", go.mutex())
+    f("guard", go.mutex():guard())
+    f("rwmutex", go.rwmutex())
+    f("waitgroup", go.waitgroup())
+    f("once", go.once())
+    f("cond", go.cond(go.mutex()))
+    f("semaphore", go.semaphore(1))
+    f("barrier", go.barrier(2))
+    f("atomic", go.atomic())
+    f("map", go.map())
   end)
   a_timer:stop()
   a_ticker:stop()
@@ -132,6 +241,15 @@ local METHODS = {
   task = { "join", "status", "traceback" },
   timer = { "stop", "reset" },
   ticker = { "stop", "reset" },
+  mutex = { "lock", "try_lock", "unlock", "with", "guard" },
+  rwmutex = { "lock", "try_lock", "unlock", "rlock", "try_rlock", "runlock" },
+  waitgroup = { "add", "done", "wait", "go" },
+  once = { "run" },
+  cond = { "wait", "signal", "broadcast" },
+  semaphore = { "acquire", "try_acquire", "release" },
+  barrier = { "wait" },
+  atomic = { "load", "store", "add", "swap", "compare_and_swap" },
+  map = { "get", "set", "delete", "update", "compare_and_swap", "keys" },
 }
 
 describe("a wrong argument", function()
@@ -146,6 +264,16 @@ describe("a wrong argument", function()
       local expected = ("bad argument #%d to '%s'"):format(argument, name)
       assert.matches(expected, message, 1, true)
       assert.matches("^[^:]*misuse_spec.lua:%d+: ", message)
+    end)
+  end
+
+  for i, row in ipairs(TOO_MANY) do
+    local name, call = table.unpack(row)
+    it(("raises when it is one too many: '%s' (%d)"):format(name, i), function()
+      local ok, message = pcall(call)
+      assert.is_false(ok)
+      assert.matches(("too many arguments to '%s' (at most"):format(name),
+        message, 1, true)
     end)
   end
 
@@ -211,7 +339,7 @@ describe("a wrong self", function()
     each_handle(function(_, handle)
       local meta = debug.getmetatable(handle)
       for _, event in ipairs({
-        "__call", "__len", "__tostring", "__close", "__index",
+        "__call", "__len", "__tostring", "__close", "__index", "__pairs",
       }) do
         local method = meta[event]
         if type(method) == "function" then
@@ -249,11 +377,17 @@ describe("a handle", function()
       local go = require("goroutines")
       local methods = {
         "send", "recv", "close", "capacity", "is_closed", "sender", "receiver",
-        "sending", "join", "status", "traceback", "stop", "reset",
+        "sending", "join", "status", "traceback", "stop", "reset", "lock",
+        "try_lock", "unlock", "with", "guard", "rlock", "try_rlock", "runlock",
+        "add", "done", "wait", "go", "run", "signal", "broadcast", "acquire",
+        "try_acquire", "release", "load", "store", "swap", "compare_and_swap",
+        "get", "set", "delete", "update", "keys",
       }
       for _, handle in ipairs({
         go.chan(), go.self(), go.timer(60, print), go.ticker(60),
-        go.spawn(function() end), go.chan():sending(1),
+        go.spawn(function() end), go.chan():sending(1), go.mutex(),
+        go.rwmutex(), go.waitgroup(), go.once(), go.cond(go.mutex()),
+        go.semaphore(1), go.barrier(2), go.atomic(), go.map(),
       }) do
         local meta = debug.getmetatable(handle)
         pcall(meta.__gc, handle)

@@ -78,8 +78,12 @@ local function handles()
   local conn = go.net.connect("127.0.0.1", listener:port())
   local process = go.process.spawn({ "true", stdin = "pipe", stdout = "pipe",
                                      stderr = "pipe" })
-  return { go.chan(), go.chan():sending(1), task, timer, ticker, listener,
-           conn, go.net.udp(), process, process.stdin }
+  return {
+    go.chan(), go.chan():sending(1), task, timer, ticker, go.mutex(),
+    go.mutex():guard(), go.rwmutex(), go.waitgroup(), go.once(),
+    go.cond(go.mutex()), go.semaphore(1), go.barrier(1), go.atomic(), go.map(),
+    listener, conn, go.net.udp(), process, process.stdin,
+  }
 end
 
 -- Calls `f` with every function's entry.

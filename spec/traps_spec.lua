@@ -221,7 +221,21 @@ describe("a signal to the process", function()
   end)
 
   it("interrupts a main that waits", function()
-    for _, wait in ipairs({ "go.chan():recv()", "go.sleep(9)", "go.select()" }) do
+    for _, wait in ipairs({
+      "go.chan():recv()", "go.sleep(9)", "go.select()", "go.barrier(2):wait()",
+      "local m = go.mutex(); m:lock(); m:lock()", "go.waitgroup(1):wait()",
+      "local m = go.rwmutex(); m:lock(); m:rlock()",
+      "local m = go.mutex(); m:lock(); go.cond(m):wait()",
+      "local s = go.semaphore(1); s:acquire(); s:acquire(1, 9)",
+      [[local o = go.once()
+        go(function() o:run(go.sleep, 9) end)
+        go.sleep(0.02)
+        o:run(print)]],
+      [[local m = go.map()
+        go(function() m:update(1, function() go.sleep(9) end) end)
+        go.sleep(0.02)
+        m:set(1, { "text" })]],
+    }) do
       local result = helper.lua({ ([[
         local go = require("goroutines")
         local keep = go.timer(9, print)

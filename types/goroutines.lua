@@ -42,7 +42,7 @@
 ---
 --- Ctrl-C raises `interrupted!` in a wait of main, as it does in a computation.
 ---
---- **Handles** (channels, tasks, tickers, timers) are userdata. `tostring` tells
+--- **Handles** (channels, tasks, tickers, timers, mutexes, ...) are userdata. `tostring` tells
 --- what they are. Those of the same object are equal within a Lua state, and are
 --- the same key of a table.
 
@@ -684,6 +684,717 @@ function timer:stop() end
 ---@param s number seconds from now; `math.huge` for not until another reset
 ---@return boolean pending whether it was
 function timer:reset(s) end
+
+-- Mutexes --------------------------------------------------------------------
+
+--- Makes a mutex, unlocked.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: `sync.Mutex`
+---
+--- ```lua
+--- local m, wg, total = go.mutex(), go.waitgroup(), go.chan(1)
+--- total:send(0)
+--- for _ = 1, 10 do
+---   wg:go(function()
+---     m:with(function() total:send(total:recv() + 1) end)
+---   end)
+--- end
+--- wg:wait()
+--- assert(total:recv() == 10)
+--- ```
+---@return goroutines.mutex m
+function go.mutex() end
+
+--- A lock that one goroutine holds at a time. It is not recursive: a second lock by
+--- its holder waits. If its holder ends it stays locked; errors and dumps say whose
+--- it was.
+---
+--- A mutex that has just been unlocked may be taken by a goroutine that comes by,
+--- before the one that has been woken. But one that has waited for a millisecond gets
+--- it from the hands of the holder, in the order of arrival.
+---@class goroutines.mutex
+local m = {}
+
+--- Locks it.
+---
+--- Waits: until it is unlocked, or for `timeout`.
+---
+--- Raises: nothing.
+---
+--- Go: `Mutex.Lock`
+---@param timeout? number seconds
+---@return true? locked
+---@return "timeout"? reason
+function m:lock(timeout) end
+
+--- Locks it if it is unlocked.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: `Mutex.TryLock`
+---@return boolean locked
+function m:try_lock() end
+
+--- Unlocks it. Only its holder may.
+---
+--- Waits: never.
+---
+--- Raises:
+--- - `unlock of unlocked mutex`
+--- - `unlock of a mutex that is locked by goroutine 7 "name"`, with `(it has ended)`
+---   when it has
+---
+--- Go: `Mutex.Unlock`, which any goroutine may call there
+function m:unlock() end
+
+--- Calls `f(...)` with the mutex locked, and unlocks it when `f` returns, raises, or
+--- calls `go.exit`. `f` may yield; then it stays locked until the coroutine goes on
+--- or is closed.
+---
+--- Waits: until the mutex is unlocked.
+---
+--- Raises:
+--- - the error of `f`, unchanged
+--- - what `m:unlock()` does, when `f` has unlocked it and returns
+---
+--- Go: `Lock` and a deferred `Unlock`
+---@param f function called in this state; not copied
+---@param ... any its arguments
+---@return any ... the results of `f`
+function m:with(f, ...) end
+
+--- Locks it until the end of a block:
+---
+--- ```lua
+--- local m = go.mutex()
+--- do
+---   local guard <close> = m:guard()
+---   assert(not m:try_lock())
+--- end
+--- assert(m:try_lock())
+--- ```
+---
+--- Waits: until the mutex is unlocked.
+---
+--- Raises: nothing.
+---
+--- Go: `Lock` and a deferred `Unlock`
+---@return goroutines.guard guard
+function m:guard() end
+
+--- What keeps a mutex locked. It belongs to one Lua state, and cannot be sent. If it is
+--- collected without having been closed, the mutex stays locked.
+---@class goroutines.guard
+--- Unlocks the mutex, once.
+---
+--- Waits: never.
+---
+--- Raises: what `m:unlock()` does, unless an error is on its way already.
+---
+--- Go: `defer m.Unlock()`
+---@operator close
+local guard = {}
+
+--- Makes a lock for readers and writers, unlocked.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: `sync.RWMutex`
+---
+--- ```lua
+--- local rw = go.rwmutex()
+--- rw:rlock()
+--- assert(rw:try_rlock() and not rw:try_lock())
+--- rw:runlock()
+--- rw:runlock()
+--- assert(rw:lock() and not rw:try_rlock())
+--- rw:unlock()
+--- ```
+---@return goroutines.rwmutex rw
+function go.rwmutex() end
+
+--- A lock that any number of readers hold together, or one writer alone. It is given in
+--- the order of arrival: a reader that comes while a writer waits, waits as well. So a
+--- goroutine that read-locks it twice may wait for itself.
+---
+--- It knows its writer, as a mutex knows its holder; readers are only counted.
+---@class goroutines.rwmutex
+local rw = {}
+
+--- Locks it for writing.
+---
+--- Waits: until nobody holds it, or for `timeout`.
+---
+--- Raises: nothing.
+---
+--- Go: `RWMutex.Lock`
+---@param timeout? number seconds
+---@return true? locked
+---@return "timeout"? reason
+function rw:lock(timeout) end
+
+--- Locks it for writing if nobody holds it.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: `RWMutex.TryLock`
+---@return boolean locked
+function rw:try_lock() end
+
+--- Unlocks it. Only its writer may.
+---
+--- Waits: never.
+---
+--- Raises:
+--- - `unlock of unlocked rwmutex`
+--- - `unlock of a rwmutex that is locked by readers`, or `by goroutine 7 "name"`
+---
+--- Go: `RWMutex.Unlock`
+function rw:unlock() end
+
+--- Locks it for reading.
+---
+--- Waits: until no writer holds it or has come before, or for `timeout`.
+---
+--- Raises: nothing.
+---
+--- Go: `RWMutex.RLock`
+---@param timeout? number seconds
+---@return true? locked
+---@return "timeout"? reason
+function rw:rlock(timeout) end
+
+--- Locks it for reading if no writer holds it or waits for it.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: `RWMutex.TryRLock`
+---@return boolean locked
+function rw:try_rlock() end
+
+--- Undoes one `rlock`, of any goroutine.
+---
+--- Waits: never.
+---
+--- Raises:
+--- - `runlock of unlocked rwmutex`
+--- - `runlock of a rwmutex that is locked by goroutine 7 "name"`
+---
+--- Go: `RWMutex.RUnlock`
+function rw:runlock() end
+
+-- Wait groups ----------------------------------------------------------------
+
+--- Makes a wait group.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: `sync.WaitGroup`
+---
+--- ```lua
+--- local wg, sum = go.waitgroup(), go.atomic()
+--- for i = 1, 3 do
+---   wg:go(function() sum:add(i) end)
+--- end
+--- assert(wg:wait() and sum:load() == 6)
+--- ```
+---@param n? integer its count, 0 (default) to 2147483647
+---@return goroutines.waitgroup wg
+function go.waitgroup(n) end
+
+--- A count of what is still to be done. It may be used again when it is zero.
+---@class goroutines.waitgroup
+local wg = {}
+
+--- Adds to the count.
+---
+--- Waits: never.
+---
+--- Raises: then the count stays what it was:
+--- - `negative count of a waitgroup`
+--- - `too high a count of a waitgroup`
+---
+--- Go: `WaitGroup.Add`
+---@param n integer how much; may be negative
+function wg:add(n) end
+
+--- Takes one off the count.
+---
+--- Waits: never.
+---
+--- Raises: `negative count of a waitgroup`
+---
+--- Go: `WaitGroup.Done`
+function wg:done() end
+
+--- Waits until the count is zero.
+---
+--- Waits: until then, or for `timeout`.
+---
+--- Raises: nothing.
+---
+--- Go: `WaitGroup.Wait`
+---@param timeout? number seconds
+---@return true? done
+---@return "timeout"? reason
+function wg:wait(timeout) end
+
+--- Starts `f(...)` in a new goroutine, as `go(f, ...)` does, which counts until it has
+--- ended, however it does.
+---
+--- Waits: never.
+---
+--- Raises: then no goroutine is started, and the count stays what it was:
+--- - `cannot send ... (at ...)` when `f`, one of its upvalues or an argument cannot be
+---   sent
+--- - `too high a count of a waitgroup`
+---
+--- Go: `WaitGroup.Go`
+---@param f function what the goroutine runs; copied, with its upvalues and the globals it mentions ([values.md](values.md))
+---@param ... any its arguments; copied, as one message with `f`
+function wg:go(f, ...) end
+
+-- Once -----------------------------------------------------------------------
+
+--- Makes something that is done once.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: `sync.Once`
+---
+--- ```lua
+--- local once = go.once()
+--- assert(once:run(function() return "first" end) == "first")
+--- assert(once:run(function() return "second" end) == "first")
+--- ```
+---@return goroutines.once once
+function go.once() end
+
+--- Something that is done once for all goroutines.
+---@class goroutines.once
+local once = {}
+
+--- Calls `f(...)` here if no goroutine has called this before, and returns copies of its
+--- results; all later calls return copies of these. An error counts as done, too: it is
+--- raised by all calls, those later with a copy of it.
+---
+--- Waits: until another goroutine's call has ended.
+---
+--- Raises:
+--- - the error of the function that was called, or that its results cannot be sent
+--- - `the function given to 'run' of a once did not return`, when it has called
+---   `go.exit`, or raised nil
+--- - `bad call of 'run' (it is called by the function that is being run)`
+---
+--- Go: `Once.Do`, `OnceValues`
+---@param f function called in this state; not copied. It cannot yield
+---@param ... any its arguments
+---@return any ... copies of the results
+function once:run(f, ...) end
+
+-- Condition variables --------------------------------------------------------
+
+--- Makes a condition variable.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: `sync.NewCond`
+---
+--- ```lua
+--- local m, ready = go.mutex(), go.atomic()
+--- local changed = go.cond(m)
+--- go(function()
+---   m:lock()
+---   ready:store(1)
+---   changed:broadcast()
+---   m:unlock()
+--- end)
+--- m:lock()
+--- while ready:load() == 0 do changed:wait() end
+--- m:unlock()
+--- ```
+---@param m goroutines.mutex what guards the condition
+---@return goroutines.cond cond
+function go.cond(m) end
+
+--- Goroutines that wait until another one has changed something. They are woken in the
+--- order in which they came.
+---@class goroutines.cond
+local cond = {}
+
+--- Unlocks the mutex, waits to be woken, and locks the mutex again. The condition may have
+--- changed in between, so it is to be looked at in a loop.
+---
+--- Waits: for a signal or a broadcast, or for `timeout`; and then for the mutex, as long
+--- as that takes.
+---
+--- Raises: `bad call of 'wait' (the mutex is not locked)`, or `(the mutex is locked by
+--- goroutine 7 "name")`
+---
+--- Go: `Cond.Wait`
+---@param timeout? number seconds
+---@return true? woken
+---@return "timeout"? reason the mutex is locked all the same
+function cond:wait(timeout) end
+
+--- Wakes the one that has waited longest. The mutex need not be locked.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: `Cond.Signal`
+function cond:signal() end
+
+--- Wakes all that wait. The mutex need not be locked.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: `Cond.Broadcast`
+function cond:broadcast() end
+
+-- Semaphores -----------------------------------------------------------------
+
+--- Makes a semaphore.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: `semaphore.NewWeighted` of golang.org/x/sync
+---
+--- ```lua
+--- local slots, wg = go.semaphore(2), go.waitgroup()
+--- for i = 1, 5 do
+---   slots:acquire()
+---   wg:go(function()
+---     go.sleep(0.001 * i)
+---     slots:release()
+---   end)
+--- end
+--- wg:wait()
+--- ```
+---@param n integer how many units it has, 1 to 2147483647
+---@return goroutines.semaphore sem
+function go.semaphore(n) end
+
+--- So many units, for goroutines to acquire and release. First come, first served: who
+--- wants few waits behind one that wants many. They belong to nobody: any goroutine may
+--- release what another has acquired.
+---@class goroutines.semaphore
+local sem = {}
+
+--- Acquires units.
+---
+--- Waits: until so many are free, and all that came before are served; or for `timeout`.
+---
+--- Raises: nothing.
+---
+--- Go: `Weighted.Acquire`
+---@param k? integer how many, 1 (default) to all
+---@param timeout? number seconds
+---@return true? acquired
+---@return "timeout"? reason none is acquired then
+function sem:acquire(k, timeout) end
+
+--- Acquires units if so many are free, and nobody waits.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: `Weighted.TryAcquire`
+---@param k? integer how many, 1 (default) to all
+---@return boolean acquired
+function sem:try_acquire(k) end
+
+--- Gives units back.
+---
+--- Waits: never.
+---
+--- Raises: `release of more than was acquired of a semaphore`. Then none is given back.
+---
+--- Go: `Weighted.Release`
+---@param k? integer how many, 1 (default) to all
+function sem:release(k) end
+
+-- Atomic integers ------------------------------------------------------------
+
+--- Makes an atomic integer.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: `atomic.Int64`
+---
+--- ```lua
+--- local n, wg = go.atomic(), go.waitgroup()
+--- for _ = 1, 4 do
+---   wg:go(function()
+---     for _ = 1, 100 do n:add(1) end
+---   end)
+--- end
+--- wg:wait()
+--- assert(n:load() == 400)
+--- ```
+---@param i? integer its value, 0 by default
+---@return goroutines.atomic a
+function go.atomic(i) end
+
+--- A 64-bit integer. All operations on all of them happen in one order, which all
+--- goroutines see (sequential consistency); they order what else is shared as well.
+---@class goroutines.atomic
+local a = {}
+
+--- Its value.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: `Int64.Load`
+---@return integer i
+function a:load() end
+
+--- Sets it.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: `Int64.Store`
+---@param i integer the new value
+function a:store(i) end
+
+--- Adds to it. It wraps around as Lua's integers do.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: `Int64.Add`
+---@param i integer how much
+---@return integer new
+function a:add(i) end
+
+--- Sets it, and returns what it was.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: `Int64.Swap`
+---@param i integer the new value
+---@return integer old
+function a:swap(i) end
+
+--- Sets it to `new` if it is `old`.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: `Int64.CompareAndSwap`
+---@param old integer what it is to be
+---@param new integer the new value
+---@return boolean swapped
+function a:compare_and_swap(old, new) end
+
+-- Maps -----------------------------------------------------------------------
+
+--- Makes a map, empty.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: `sync.Map`; `update` is as `Compute` of other libraries' maps
+---
+--- ```lua
+--- local words, wg = go.map(), go.waitgroup()
+--- for _ = 1, 3 do
+---   wg:go(function()
+---     for word in ("a rose is a rose"):gmatch("%a+") do
+---       words:update(word, function(n) return (n or 0) + 1 end)
+---     end
+---   end)
+--- end
+--- wg:wait()
+--- assert(words:get("rose") == 6 and #words == 3)
+--- ```
+---@return goroutines.map map
+function go.map() end
+
+--- A key of a map. A float with an integer's value is that integer, as in tables. Handles
+--- are the same key in all goroutines, and stay alive as long as they are in the map.
+---@alias goroutines.key string|number|boolean|lightuserdata|userdata
+
+--- A store of values under keys, shared by goroutines. It has copies: what `set` is given
+--- and what `get` returns is copied, as a message is. Each method happens at one instant,
+--- but for those that look at all keys.
+---
+--- While a key is being updated, the methods that use this key wait; only `keys`, `pairs`
+--- and `#` do not, and see the value it had before.
+---@class goroutines.map
+--- How many keys have values. Exact if nobody changes the map meanwhile.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: none
+---@operator len: integer
+--- All keys and values, in no order: `for k, v in pairs(map) do`. The map may change
+--- meanwhile. Each of its parts (32, by hash of the key) is seen as it was at one instant,
+--- when the loop came to it; so no key comes twice, and one that is there all the time
+--- does come.
+---
+--- Waits: never.
+---
+--- Raises: what went wrong when a value cannot be rebuilt here
+---
+--- Go: `Map.Range`
+---@operator pairs
+local map = {}
+
+--- A copy of the value of a key.
+---
+--- Waits: while another goroutine updates the key.
+---
+--- Raises:
+--- - what went wrong when the value cannot be rebuilt here; it stays in the map
+--- - `bad call of 'get' (it uses a key in the function that updates this key)`
+---
+--- Go: `Map.Load`
+---@param k goroutines.key the key
+---@return any v the value; nil if it has none
+function map:get(k) end
+
+--- Sets the value of a key.
+---
+--- Waits: while another goroutine updates the key.
+---
+--- Raises: then nothing is changed:
+--- - `cannot send ... (at ...)` when `v` cannot be sent
+--- - `bad call of 'set' (it uses a key in the function that updates this key)`
+---
+--- Go: `Map.Store`
+---@param k goroutines.key the key
+---@param v goroutines.value? a copy of this; nil deletes the key
+function map:set(k, v) end
+
+--- Deletes a key, if there is such a one.
+---
+--- Waits: while another goroutine updates the key.
+---
+--- Raises: `bad call of 'delete' (it uses a key in the function that updates this key)`
+---
+--- Go: `Map.Delete`
+---@param k goroutines.key the key
+function map:delete(k) end
+
+--- Sets the value of a key to what `f` gives for the value it has: `f(old)`, called once,
+--- with a copy. Nobody else uses the key meanwhile; other keys may be used, also by `f`. If
+--- `f` raises, or calls `go.exit`, nothing is changed, and the key is free again.
+---
+--- Waits: while another goroutine updates the key. Who updates several keys in one another
+--- has to see to it that others do not so in another order.
+---
+--- Raises:
+--- - the error of `f`, unchanged
+--- - `cannot send ... (at ...)` when its result cannot be sent
+--- - what went wrong when the old value cannot be rebuilt here
+--- - `bad call of 'update' (it uses a key in the function that updates this key)`
+---
+--- Go: none
+---@param k goroutines.key the key
+---@param f function called in this state; not copied. It cannot yield
+---@return any new the first result of `f`, itself; nil deletes the key
+function map:update(k, f) end
+
+--- Sets the value of a key to `new` if it is `old`.
+---
+--- Waits: while another goroutine updates the key.
+---
+--- Raises: then nothing is changed:
+--- - `cannot send ... (at ...)` when `new` cannot be sent
+--- - `bad call of 'compare_and_swap' (it uses a key in the function that updates this key)`
+---
+--- Go: `Map.CompareAndSwap`
+---@param k goroutines.key the key
+---@param old boolean|number|string|lightuserdata|userdata|nil what it is to be, by `==`; nil: none. A copy is equal to no table or function
+---@param new goroutines.value? a copy of this; nil deletes the key
+---@return boolean swapped
+function map:compare_and_swap(k, old, new) end
+
+--- All keys, in no order; as `pairs` gives them.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: `maps.Keys`
+---@return goroutines.key[] keys
+function map:keys() end
+
+-- Barriers -------------------------------------------------------------------
+
+--- Makes a barrier.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: none. As `pthread_barrier_init`.
+---
+--- ```lua
+--- local barrier, wg = go.barrier(3), go.waitgroup()
+--- for _ = 1, 3 do
+---   wg:go(function() assert(barrier:wait()) end)
+--- end
+--- wg:wait()
+--- ```
+---@param n integer for how many, 1 to 2147483647
+---@return goroutines.barrier barrier
+function go.barrier(n) end
+
+--- Where goroutines wait for each other. When so many have come all go on, and it begins
+--- anew.
+---@class goroutines.barrier
+local barrier = {}
+
+--- Waits until so many goroutines wait here, this one among them.
+---
+--- Waits: until then, or for `timeout`.
+---
+--- Raises: nothing.
+---
+--- Go: none. As `pthread_barrier_wait`.
+---@param timeout? number seconds
+---@return true? met
+---@return "timeout"? reason it has left, and is not counted any more
+function barrier:wait(timeout) end
 
 -- Streams --------------------------------------------------------------------
 
@@ -1364,6 +2075,7 @@ function go.stats() end
 ---@field leaked integer those of them that can never go on: they wait, without a timeout, on channels or for tasks that nobody has but such goroutines, each waiting on all that it shares with another. To find them takes time in proportion to the number of goroutines that wait, and these do not run meanwhile
 ---@field channels integer those that exist, also of tickers and `go.after`
 ---@field timers integer those that exist, also of tickers and `go.after`
+---@field sync_objects integer mutexes, wait groups, maps and the like that exist
 ---@field descriptors integer open ones that goroutines may wait for: sockets, pipes
 ---@field messages integer encoded values: under way, or kept by tasks, timers and settings
 ---@field handles integer handles, in all Lua states

@@ -30,8 +30,9 @@ static int resume(lua_State *L, lua_State *co, int count) {
   g->current = self.from;
   g->resumes = self.outer;
   if (status != LUA_OK && status != LUA_YIELD) {
-    gr_protect_caught(L);
     lua_xmove(co, L, 1);
+    gr_scope_abandon(L, co); // first: it may leave for good
+    gr_protect_caught(L);
     return -1;
   }
   if (!lua_checkstack(L, results + 1)) {

@@ -142,6 +142,29 @@ int gr_sync_push_outcome(lua_State *L, gr_status status);
 // Pushes and returns 'goroutine 7 "name"', with " (it has ended)" if it has.
 const char *gr_sync_push_holder(lua_State *L, uint64_t id);
 
+// --- what is held during a call (scope.c) ---
+
+// Lets go of the object, and sets it to NULL. The error that has ended the call
+// is at the index; nil also where there is none, or where it is not known.
+typedef struct gr_scope gr_scope;
+typedef void (*gr_scope_leave)(lua_State *L, gr_scope *scope, int err);
+
+struct gr_scope {
+  gr_scope_leave leave;
+  void *object;      // what is held, or NULL: nothing (yet)
+  bool is_abandoned; // by a coroutine that has failed: leave does not raise
+};
+
+// In each state, before the first one; more than once does nothing.
+void gr_scope_register(lua_State *L);
+
+// Makes a scope and inserts it at index 2 of the running C function. [-0, +1,
+// m]
+gr_scope *gr_scope_open(lua_State *L, gr_scope_leave leave);
+
+// Leaves all scopes in a coroutine that has failed; its error is on top of L.
+void gr_scope_abandon(lua_State *L, lua_State *co);
+
 // --- states (state.c) ---
 
 // Pushes the module's table, made at the first use, after it has installed what

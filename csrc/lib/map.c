@@ -12,7 +12,6 @@ static void open_type(lua_State *L);
 const gr_handle_type gr_map_type = {"goroutines.map", gr_object_retain,
                                     gr_object_release, open_type};
 
-#define UPDATE "goroutines.map.update"
 #define ITEMS "goroutines.map.items"
 
 static int map_new(lua_State *L) {
@@ -104,6 +103,7 @@ static int put(lua_State *L, gr_map *m, const char *name) {
 static int map_set(lua_State *L) {
   gr_map *m = gr_arg_self(L, &gr_map_type, "set");
   gr_arg_count(L, 3, "set");
+  check_key(L, m, "set");
   if (lua_isnone(L, 3))
     gr_arg_error(L, 2, "set", "value expected; nil deletes");
   return put(L, m, "set");
@@ -159,44 +159,37 @@ static int map_len(lua_State *L) {
 
 // --- updates ---
 
-typedef struct update {
-  gr_map_entry *entry; // NULL: none is taken
-} update;
-
-// guard, error: the function has not returned.
-static int update_close(lua_State *L) {
-  update *u = luaL_testudata(L, 1, UPDATE);
-  if (!u)
-    return luaL_error(L, "calling '__close' on bad self (%s expected)", UPDATE);
-  gr_map_entry *entry = u->entry;
-  u->entry = NULL;
-  if (entry) {
-    gr_enter();
-    gr_map_abort(entry);
-    gr_leave();
-  }
-  return 0;
+// The function has not returned.
+static void leave_update(lua_State *L, gr_scope *scope, int err) {
+  (void)L;
+  (void)err;
+  gr_map_entry *entry = scope->object;
+  scope->object = NULL;
+  gr_enter();
+  gr_map_abort(entry);
+  gr_leave();
 }
 
-// Takes the key at 2, and pushes its value.
-static void begin(lua_State *L, gr_map *m, update *u) {
-  gr_map_key key = check_key(L, m, "update");
+// Takes the key for the scope, and pushes its value.
+static void begin(lua_State *L, gr_map *m, gr_map_key *key, gr_scope *scope) {
+  gr_map_entry *entry;
   gr_message old;
   gr_status status;
   do {
     gr_enter();
-    status = gr_map_begin(m, &key, &u->entry, &old);
+    status = gr_map_begin(m, key, &entry, &old);
     gr_leave();
   } while (again(L, status, "update"));
+  scope->object = entry;
   gr_message_push(L, &old);
 }
 
 // Sets the value on top, which stays.
-static void commit(lua_State *L, update *u) {
+static void commit(lua_State *L, gr_scope *scope) {
   gr_message value;
   gr_message_encode(L, -1, &value);
-  gr_map_entry *entry = u->entry;
-  u->entry = NULL;
+  gr_map_entry *entry = scope->object;
+  scope->object = NULL;
   gr_enter();
   gr_map_commit(entry, &value);
   gr_leave();
@@ -207,15 +200,12 @@ static void commit(lua_State *L, update *u) {
 static int map_update(lua_State *L) {
   gr_map *m = gr_arg_self(L, &gr_map_type, "update");
   gr_arg_count(L, 3, "update");
+  gr_map_key key = check_key(L, m, "update");
   gr_arg_function(L, 3, 2, "update");
-  update *u = lua_newuserdatauv(L, sizeof *u, 0);
-  u->entry = NULL;
-  luaL_setmetatable(L, UPDATE);
-  lua_toclose(L, 4);
-  lua_pushvalue(L, 3);
-  begin(L, m, u);
+  gr_scope *scope = gr_scope_open(L, leave_update); // the key is at 3 now
+  begin(L, m, &key, scope);
   lua_call(L, 1, 1);
-  commit(L, u);
+  commit(L, scope);
   return 1;
 }
 
@@ -332,13 +322,11 @@ static const luaL_Reg meta[] = {
 
 static void open_type(lua_State *L) {
   gr_sync_register(L, &gr_map_type, methods, meta);
-  luaL_newmetatable(L, UPDATE);
-  lua_pushcfunction(L, update_close);
-  lua_setfield(L, -2, "__close");
+  gr_scope_register(L);
   luaL_newmetatable(L, ITEMS);
   lua_pushcfunction(L, items_gc);
   lua_setfield(L, -2, "__gc");
-  lua_pop(L, 2);
+  lua_pop(L, 1);
 }
 
 void gr_lib_map(lua_State *L) {

@@ -68,23 +68,19 @@ static int mutex_unlock(lua_State *L) {
 
 // What unlocks a mutex when it is closed. Its user value keeps the mutex.
 typedef struct guard {
-  gr_mutex *mutex; // NULL: there is nothing to unlock
+  gr_mutex *mutex; // NULL: closed
 } guard;
 
-static guard *push_guard(lua_State *L) {
-  guard *g = lua_newuserdatauv(L, sizeof *g, 1);
-  g->mutex = NULL;
-  luaL_setmetatable(L, GUARD);
-  lua_pushvalue(L, 1);
-  lua_setiuservalue(L, -2, 1);
+static guard *check_guard(lua_State *L, const char *name) {
+  guard *g = luaL_testudata(L, 1, GUARD);
+  if (!g)
+    luaL_error(L, "calling '%s' on bad self (%s expected)", name, GUARD);
   return g;
 }
 
 // guard, error: an error on its way is not hidden by one of ours.
 static int guard_close(lua_State *L) {
-  guard *g = luaL_testudata(L, 1, GUARD);
-  if (!g)
-    return luaL_error(L, "calling '__close' on bad self (%s expected)", GUARD);
+  guard *g = check_guard(L, "__close");
   gr_mutex *m = g->mutex;
   g->mutex = NULL;
   if (m && !unlock(m) && lua_isnoneornil(L, 2))
@@ -93,10 +89,7 @@ static int guard_close(lua_State *L) {
 }
 
 static int guard_tostring(lua_State *L) {
-  guard *g = luaL_testudata(L, 1, GUARD);
-  if (!g)
-    return luaL_error(L, "calling '__tostring' on bad self (%s expected)",
-                      GUARD);
+  guard *g = check_guard(L, "__tostring");
   if (g->mutex)
     lua_pushfstring(L, "guard: mutex: %p", (void *)g->mutex);
   else
@@ -107,12 +100,26 @@ static int guard_tostring(lua_State *L) {
 static int mutex_guard(lua_State *L) {
   gr_mutex *m = gr_arg_self(L, &gr_mutex_type, "guard");
   gr_arg_count(L, 1, "guard");
-  guard *g = push_guard(L); // first: there may be no memory for it
+  guard *g = lua_newuserdatauv(L, sizeof *g, 1);
+  g->mutex = NULL;
+  luaL_setmetatable(L, GUARD);
+  lua_pushvalue(L, 1);
+  lua_setiuservalue(L, -2, 1);
   gr_sync_wait_for(L, wait_lock, m, GR_NEVER);
   g->mutex = m;
   return 1;
 }
 
+// --- with ---
+
+static void leave_with(lua_State *L, gr_scope *scope, int err) {
+  gr_mutex *m = scope->object;
+  scope->object = NULL;
+  if (!unlock(m) && lua_isnil(L, err) && !scope->is_abandoned)
+    not_locked(L, m);
+}
+
+// mutex, scope, results...
 static int end_with(lua_State *L, int status, lua_KContext context) {
   (void)status;
   (void)context;
@@ -123,11 +130,9 @@ static int end_with(lua_State *L, int status, lua_KContext context) {
 static int mutex_with(lua_State *L) {
   gr_mutex *m = gr_arg_self(L, &gr_mutex_type, "with");
   gr_arg_function(L, 2, 1, "with");
-  guard *g = push_guard(L);
-  lua_insert(L, 2);
-  lua_toclose(L, 2);
+  gr_scope *scope = gr_scope_open(L, leave_with);
   gr_sync_wait_for(L, wait_lock, m, GR_NEVER);
-  g->mutex = m;
+  scope->object = m;
   lua_callk(L, lua_gettop(L) - 3, LUA_MULTRET, 0, end_with);
   return end_with(L, LUA_OK, 0);
 }
@@ -143,6 +148,7 @@ static const luaL_Reg guard_meta[] = {
 
 static void open_type(lua_State *L) {
   gr_sync_register(L, &gr_mutex_type, methods, NULL);
+  gr_scope_register(L);
   luaL_newmetatable(L, GUARD);
   luaL_setfuncs(L, guard_meta, 0);
   lua_pop(L, 1);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Things done once. The function runs in the state of who comes first, between
-// a begin and an end; a to-be-closed guard sees to the end when it raises or
+// a begin and an end; a scope sees to the end when it raises or
 // leaves its goroutine.
 #include "lib/lib.h"
 #include "sync/once.h"
@@ -10,12 +10,6 @@ static void open_type(lua_State *L);
 const gr_handle_type gr_once_type = {"goroutines.once", gr_object_retain,
                                      gr_object_release, open_type};
 
-#define RUN "goroutines.once.run"
-
-typedef struct running {
-  gr_once *once; // NULL: it has ended
-} running;
-
 static int once_new(lua_State *L) {
   gr_arg_count(L, 0, "once");
   return gr_sync_push(L, &gr_once_type, gr_once_new());
@@ -23,9 +17,9 @@ static int once_new(lua_State *L) {
 
 // --- ending ---
 
-static void end(running *r, gr_block *outcome, bool failed) {
-  gr_once *once = r->once;
-  r->once = NULL;
+static void end(gr_scope *scope, gr_block *outcome, bool failed) {
+  gr_once *once = scope->object;
+  scope->object = NULL;
   gr_enter();
   gr_once_end(once, outcome, failed);
   gr_leave();
@@ -58,23 +52,16 @@ static bool try_encode(lua_State *L, lua_CFunction encode, int index,
   return false;
 }
 
-// guard, error: the function has not returned.
-static int running_close(lua_State *L) {
-  running *r = luaL_testudata(L, 1, RUN);
-  if (!r)
-    return luaL_error(L, "calling '__close' on bad self (%s expected)", RUN);
-  if (!r->once)
-    return 0;
-  lua_settop(L, 2);
-  if (lua_isnil(L, 2)) {
-    lua_pushliteral(L, "the function given to 'run' of a once did not return");
-    lua_replace(L, 2);
-  }
+// The function has not returned.
+static void leave_run(lua_State *L, gr_scope *scope, int err) {
   gr_block *outcome = NULL;
-  if (!try_encode(L, encode_error, 2, &outcome))
-    try_encode(L, encode_text, 2, &outcome);
-  end(r, outcome, true);
-  return 0;
+  if (lua_isnil(L, err)) {
+    lua_pushliteral(L, "the function given to 'run' of a once did not return");
+    err = lua_gettop(L);
+  }
+  if (!try_encode(L, encode_error, err, &outcome))
+    try_encode(L, encode_text, err, &outcome);
+  end(scope, outcome, true);
 }
 
 // --- running ---
@@ -107,16 +94,12 @@ static int once_run(lua_State *L) {
   gr_arg_function(L, 2, 1, "run");
   if (gr_once_has_ended(once))
     return push_outcome(L, once);
-  running *r = lua_newuserdatauv(L, sizeof *r, 0);
-  r->once = NULL;
-  luaL_setmetatable(L, RUN);
-  lua_insert(L, 2);
-  lua_toclose(L, 2);
+  gr_scope *scope = gr_scope_open(L, leave_run);
   if (begin(L, once) == GR_OK) {
-    r->once = once;
+    scope->object = once;
     lua_call(L, lua_gettop(L) - 3, LUA_MULTRET);
     int count = lua_gettop(L) - 2;
-    end(r, gr_block_encode(L, count, GR_VALUES_RESULT), false);
+    end(scope, gr_block_encode(L, count, GR_VALUES_RESULT), false);
   }
   return push_outcome(L, once);
 }
@@ -125,10 +108,7 @@ static const luaL_Reg methods[] = {{"run", once_run}, {NULL, NULL}};
 
 static void open_type(lua_State *L) {
   gr_sync_register(L, &gr_once_type, methods, NULL);
-  luaL_newmetatable(L, RUN);
-  lua_pushcfunction(L, running_close);
-  lua_setfield(L, -2, "__close");
-  lua_pop(L, 1);
+  gr_scope_register(L);
 }
 
 void gr_lib_once(lua_State *L) {

@@ -56,15 +56,13 @@ static int rwmutex_try_rlock(lua_State *L) {
 }
 
 // Why it cannot be unlocked in this way.
-static int refuse(lua_State *L, gr_rwmutex *rw, const char *name,
-                  const char *other) {
+static int refuse(lua_State *L, gr_rwmutex *rw, const char *name) {
   uint64_t writer = gr_rwmutex_writer(rw);
   if (writer)
     return luaL_error(L, "%s of a rwmutex that is locked by %s", name,
                       gr_sync_push_holder(L, writer));
   if (gr_rwmutex_readers(rw) > 0)
-    return luaL_error(L, "%s of a rwmutex that is locked by readers (%s)", name,
-                      other);
+    return luaL_error(L, "%s of a rwmutex that is locked by readers", name);
   return luaL_error(L, "%s of unlocked rwmutex", name);
 }
 
@@ -73,7 +71,7 @@ static int rwmutex_unlock(lua_State *L) {
   gr_enter();
   bool done = gr_rwmutex_unwrite(rw);
   gr_leave();
-  return done ? 0 : refuse(L, rw, "unlock", "runlock");
+  return done ? 0 : refuse(L, rw, "unlock");
 }
 
 static int rwmutex_runlock(lua_State *L) {
@@ -83,7 +81,7 @@ static int rwmutex_runlock(lua_State *L) {
   gr_enter();
   bool done = gr_rwmutex_unread(rw);
   gr_leave();
-  return done ? 0 : refuse(L, rw, "runlock", "");
+  return done ? 0 : refuse(L, rw, "runlock");
 }
 
 static const luaL_Reg methods[] = {

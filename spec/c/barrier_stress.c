@@ -30,5 +30,5 @@ static void check(void) {
 }
 
 int main(void) {
-  return stress_main(100000, init, turn, check);
+  return stress_main(400000, init, turn, check);
 }

@@ -145,5 +145,5 @@ static void check(void) {
 }
 
 int main(void) {
-  return stress_main(300000, init, turn, check);
+  return stress_main(1500000, init, turn, check);
 }

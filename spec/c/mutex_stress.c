@@ -59,5 +59,5 @@ static void check(void) {
 }
 
 int main(void) {
-  return stress_main(400000, init, turn, check);
+  return stress_main(2000000, init, turn, check);
 }

@@ -48,5 +48,5 @@ static void check(void) {
 }
 
 int main(void) {
-  return stress_main(200000, init, turn, check);
+  return stress_main(1000000, init, turn, check);
 }
