@@ -309,6 +309,7 @@ gr_goroutine *gr_idle(gr_worker *w) {
   if (victim)
     gr_ready_woken(victim);
   fire_expired(p);
+  gr_poller_collect(&p->poller, true);
   gr_monitor_busy();
   return NULL;
 }

@@ -66,7 +66,7 @@ void gr_ready_woken(gr_goroutine *g) {
 
 unsigned gr_ready_events(gr_goroutine *list, bool idle) {
   gr_goroutine *shared = NULL, *next;
-  unsigned count = 0, others = 0;
+  unsigned count = 0;
   for (gr_goroutine *g = list; g; g = next, count++) {
     next = g->next; // ours until it is runnable
     mark_runnable(g);
@@ -75,7 +75,6 @@ unsigned gr_ready_events(gr_goroutine *list, bool idle) {
     } else {
       g->next = shared;
       shared = g;
-      others++;
     }
   }
   if (!shared)
@@ -86,7 +85,7 @@ unsigned gr_ready_events(gr_goroutine *list, bool idle) {
     gr_fifo_push(&gr_the_sched.woken, shared);
   }
   gr_lock_unlock(&gr_the_sched.lock);
-  if (!idle || others > 1)
+  if (!idle || count > 1) // the caller may have given its processor away
     gr_wake_processor();
   return count;
 }

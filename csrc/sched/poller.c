@@ -126,9 +126,9 @@ void gr_poller_fini(gr_poller *poller) {
   close(fd);
 }
 
+// Ends the sleep. The worker collects when its processor is in use again.
 static void on_events(uv_poll_t *watch, int status, int events) {
-  (void)status, (void)events;
-  gr_poller_collect(watch->data, true);
+  (void)watch, (void)status, (void)events;
 }
 
 // Under the token of the processor's loop. If it cannot watch, the events are
@@ -137,7 +137,6 @@ static void watch_set(gr_loop *loop, gr_loop_request *request) {
   gr_poller *poller = GR_CONTAINER(request, gr_poller, request);
   if (uv_poll_init(&loop->uv, &poller->watch, atomic_load(&poller->fd)) != 0)
     return;
-  poller->watch.data = poller;
   poller->is_watched =
       uv_poll_start(&poller->watch, UV_READABLE, on_events) == 0;
 }

@@ -102,8 +102,10 @@ static gr_goroutine *take(gr_worker *w, gr_processor *p, bool *inherits) {
   *inherits = false;
   if (atomic_load_explicit(&w->slice, memory_order_relaxed) % GLOBAL_TURN ==
       0) {
+    gr_poller_collect(&p->poller, true);
+    if (atomic_load_explicit(&w->p, memory_order_relaxed) != p)
+      return NULL; // given to the worker of a bound goroutine
     g = take_shared(&gr_the_sched.global);
-    gr_poller_collect(&p->poller, g == NULL);
   }
   if (!g)
     g = take_shared(&gr_the_sched.woken);
@@ -180,7 +182,7 @@ gr_goroutine *gr_sched_next(gr_worker *w) {
     }
     if (!g)
       g = take(w, p, &inherits);
-    if (!g)
+    if (!g && atomic_load_explicit(&w->p, memory_order_relaxed))
       g = gr_idle(w);
     if (!g)
       continue;
