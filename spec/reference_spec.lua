@@ -83,6 +83,7 @@ local function handles()
     go.mutex():guard(), go.rwmutex(), go.waitgroup(), go.once(),
     go.cond(go.mutex()), go.semaphore(1), go.barrier(1), go.atomic(), go.map(),
     listener, conn, go.net.udp(), process, process.stdin,
+    go.fs.open("README.md"),
   }
 end
 

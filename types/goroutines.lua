@@ -1879,6 +1879,321 @@ function udp:port() end
 ---@return "closed"? reason when it was closed already
 function udp:close() end
 
+-- Files ----------------------------------------------------------------------
+
+--- Files and directories. The calls block the thread they run on, and others go
+--- on at once elsewhere. Failures are `nil, message, code`, the message with the path
+--- in front: `nil, "x: no such file or directory", "ENOENT"`.
+---@class goroutines.fs
+local fs = {}
+
+--- Files and directories, without keeping other goroutines.
+---@type goroutines.fs
+go.fs = fs
+
+--- Opens a file.
+---
+--- Waits: for the disk.
+---
+--- Raises: nothing.
+---
+--- Go: `os.OpenFile`
+---@param path string where it is
+---@param mode? string as of `io.open`; `"r"`
+---@return goroutines.file? file
+---@return string? message
+---@return string? code the error's name
+function fs.open(path, mode) end
+
+--- Reads the whole of a file.
+---
+--- Waits: for the disk.
+---
+--- Raises: nothing.
+---
+--- Go: `os.ReadFile`
+---@param path string where it is
+---@return string? data
+---@return string? message
+---@return string? code the error's name
+function fs.read_file(path) end
+
+--- Writes the whole of a file, which is made, or emptied before.
+---
+--- Waits: for the disk.
+---
+--- Raises: nothing.
+---
+--- Go: `os.WriteFile`
+---@param path string where it is
+---@param data string the bytes
+---@return true? done
+---@return string? message
+---@return string? code the error's name
+function fs.write_file(path, data) end
+
+--- Tells what a path leads to.
+---
+--- Waits: for the disk.
+---
+--- Raises: nothing.
+---
+--- Go: `os.Stat`
+---@param path string where it is
+---@return goroutines.fs_info? info
+---@return string? message
+---@return string? code the error's name
+function fs.stat(path) end
+
+--- Tells what is at a path, also if it is a link.
+---
+--- Waits: for the disk.
+---
+--- Raises: nothing.
+---
+--- Go: `os.Lstat`
+---@param path string where it is
+---@return goroutines.fs_info? info
+---@return string? message
+---@return string? code the error's name
+function fs.lstat(path) end
+
+--- What `go.fs.stat` tells.
+---@class goroutines.fs_info
+---@field type "file"|"directory"|"link"|"fifo"|"socket"|"char"|"block"|"unknown" what it is
+---@field size integer bytes
+---@field mode integer permissions
+---@field mtime number when it was last written to, in seconds since the epoch
+---@field atime number when it was last read
+---@field ctime number when it was last changed in any way
+---@field uid integer its owner
+---@field gid integer its group
+---@field ino integer its number
+---@field nlink integer how many names it has
+
+--- Lists a directory, sorted by name.
+---
+--- Waits: for the disk.
+---
+--- Raises: nothing.
+---
+--- Go: `os.ReadDir`
+---@param path string where it is
+---@return goroutines.fs_entry[]? entries
+---@return string? message
+---@return string? code the error's name
+function fs.readdir(path) end
+
+--- An entry of a directory.
+---@class goroutines.fs_entry
+---@field name string without the directory
+---@field type string as of `go.fs.stat`
+
+--- Makes a directory.
+---
+--- Waits: for the disk.
+---
+--- Raises: nothing.
+---
+--- Go: `os.Mkdir`
+---@param path string where it is
+---@param mode? integer permissions, less the umask; octal 777
+---@return true? done
+---@return string? message
+---@return string? code the error's name
+function fs.mkdir(path, mode) end
+
+--- Makes a directory with a name of its own.
+---
+--- Waits: for the disk.
+---
+--- Raises: nothing.
+---
+--- Go: `os.MkdirTemp`
+---@param template string a path that ends in `XXXXXX`
+---@return string? path
+---@return string? message
+---@return string? code the error's name
+function fs.mkdtemp(template) end
+
+--- Renames a file or directory; what had that name is replaced.
+---
+--- Waits: for the disk.
+---
+--- Raises: nothing.
+---
+--- Go: `os.Rename`
+---@param path string where it is
+---@param to string its new path
+---@return true? done
+---@return string? message
+---@return string? code the error's name
+function fs.rename(path, to) end
+
+--- Removes a file.
+---
+--- Waits: for the disk.
+---
+--- Raises: nothing.
+---
+--- Go: `os.Remove`
+---@param path string where it is
+---@return true? done
+---@return string? message
+---@return string? code the error's name
+function fs.unlink(path) end
+
+--- Removes an empty directory.
+---
+--- Waits: for the disk.
+---
+--- Raises: nothing.
+---
+--- Go: `os.Remove`
+---@param path string where it is
+---@return true? done
+---@return string? message
+---@return string? code the error's name
+function fs.rmdir(path) end
+
+--- Makes a symbolic link.
+---
+--- Waits: for the disk.
+---
+--- Raises: nothing.
+---
+--- Go: `os.Symlink`
+---@param target string what it leads to
+---@param path string where it is made
+---@return true? done
+---@return string? message
+---@return string? code the error's name
+function fs.symlink(target, path) end
+
+--- Tells what a symbolic link leads to.
+---
+--- Waits: for the disk.
+---
+--- Raises: nothing.
+---
+--- Go: `os.Readlink`
+---@param path string where it is
+---@return string? target
+---@return string? message
+---@return string? code the error's name
+function fs.readlink(path) end
+
+--- Copies a file; what had that name is replaced.
+---
+--- Waits: for the disk.
+---
+--- Raises: nothing.
+---
+--- Go: none
+---@param path string where it is
+---@param to string path of the copy
+---@return true? done
+---@return string? message
+---@return string? code the error's name
+function fs.copyfile(path, to) end
+
+--- Watches a file, or what is in a directory: a channel of `{ name, event }` by name,
+--- where the event is `"change"` (of the content) or `"rename"` (made, renamed or
+--- removed). It has a capacity of 64; what comes while it is full is dropped. Closing
+--- it ends the watching; so does the garbage collector.
+---
+--- Waits: never for long.
+---
+--- Raises: nothing.
+---
+--- Go: none
+---@param path string where it is
+---@return goroutines.chan? ch
+---@return string? message
+---@return string? code the error's name
+function fs.watch(path) end
+
+--- An open file. One goroutine at a time may use it: a second one raises
+--- `bad call of 'read' (...)`.
+---@class goroutines.file
+--- Closes it at the end of the block.
+---@operator close
+local file = {}
+
+--- Reads by formats, as `stream:read()`.
+---
+--- Waits: for the disk.
+---
+--- Raises: nothing.
+---
+--- Go: `bufio.Reader`
+---@param ... string|integer formats, as of `stream:read()`
+---@return any v what the first format gives; one result for each
+---@return string? reason `"closed"` or the message
+---@return string? code the error's name
+function file:read(...) end
+
+--- An iterator that reads by formats until the end, as `stream:lines()`.
+---
+--- Waits: never; the iterator does, for the disk.
+---
+--- Raises: nothing; the iterator raises failures.
+---
+--- Go: `bufio.Scanner`
+---@param ... string|integer formats, as of `stream:read()`
+---@return function next
+function file:lines(...) end
+
+--- Writes all of the strings and numbers, where it has been read or written to.
+---
+--- Waits: for the disk.
+---
+--- Raises: nothing.
+---
+--- Go: `File.Write`
+---@param ... string|number what to write
+---@return goroutines.file? file itself
+---@return string? reason `"closed"` or the message
+---@return string? code the error's name
+function file:write(...) end
+
+--- Moves to another place, as files of `io` do.
+---
+--- Waits: for the disk.
+---
+--- Raises: nothing.
+---
+--- Go: `File.Seek`
+---@param whence? "set"|"cur"|"end" counted from where; `"cur"`
+---@param offset? integer bytes; 0
+---@return integer? position from the start
+---@return string? reason `"closed"` or the message
+---@return string? code the error's name
+function file:seek(whence, offset) end
+
+--- Has the disk take what was written.
+---
+--- Waits: for the disk.
+---
+--- Raises: nothing.
+---
+--- Go: `File.Sync`
+---@return true? done
+---@return string? reason `"closed"` or the message
+---@return string? code the error's name
+function file:sync() end
+
+--- Closes it.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: `File.Close`
+---@return true? done
+---@return "closed"? reason when it was closed already
+function file:close() end
+
 -- Processes ------------------------------------------------------------------
 
 --- Child processes.

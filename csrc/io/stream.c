@@ -82,10 +82,11 @@ bool gr_stream_close(gr_stream *s) {
 
 // --- system calls ---
 
-// The calls may block all the same if another process is quicker.
+// The calls may block all the same if another process is quicker, and those of
+// files always may.
 
 static ssize_t read_lent(gr_stream *s, char *to, size_t room) {
-  if (!gr_sys_poll(s->d.fd, POLLIN))
+  if (s->kind != GR_STREAM_FILE && !gr_sys_poll(s->d.fd, POLLIN))
     return UV_EAGAIN;
   gr_block_begin();
   ssize_t got = gr_sys_read(s->d.fd, to, room);
@@ -127,7 +128,7 @@ static int fill_once(gr_stream *s, size_t extra) {
     return GR_NOMEM;
   size_t room = s->room - s->end;
   gr_descriptor_try(&s->d, GR_READ);
-  bool is_lent = atomic_load(&s->is_lent);
+  bool is_lent = atomic_load(&s->is_lent) || s->kind == GR_STREAM_FILE;
   ssize_t got = is_lent ? read_lent(s, s->bytes + s->end, room)
                         : gr_sys_read(s->d.fd, s->bytes + s->end, room);
   if (gr_io_would_block(got))

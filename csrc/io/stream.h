@@ -14,6 +14,7 @@ typedef enum gr_stream_kind {
   GR_STREAM_UNIX,
   GR_STREAM_PIPE,
   GR_STREAM_STANDARD, // what the process was started with
+  GR_STREAM_FILE,     // always ready; its calls may block the thread (fs.h)
 } gr_stream_kind;
 
 typedef struct gr_stream {

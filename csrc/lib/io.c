@@ -149,8 +149,8 @@ static void push_stderr(lua_State *L) {
 }
 
 static const part parts[] = {
-    {"net", gr_lib_net},     {"process", gr_lib_process}, {"stdin", push_stdin},
-    {"stdout", push_stdout}, {"stderr", push_stderr},
+    {"net", gr_lib_net},   {"fs", gr_lib_fs},       {"process", gr_lib_process},
+    {"stdin", push_stdin}, {"stdout", push_stdout}, {"stderr", push_stderr},
 };
 
 enum { PARTS = sizeof parts / sizeof *parts };
@@ -180,7 +180,7 @@ void gr_lib_open_parts(lua_State *L) {
 void gr_lib_io_init(void) {
   static const gr_handle_type *const types[] = {
       &gr_connection_type, &gr_stream_type,  &gr_listener_type,
-      &gr_udp_type,        &gr_process_type,
+      &gr_udp_type,        &gr_process_type, &gr_file_type,
   };
   for (size_t i = 0; i < sizeof types / sizeof *types; i++)
     gr_message_add_type(types[i]);

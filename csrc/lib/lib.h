@@ -110,6 +110,19 @@ void gr_lib_net(lua_State *L);     // pushes a table
 void gr_lib_udp(lua_State *L);     // adds to it
 void gr_lib_process(lua_State *L); // pushes a table
 
+// go.fs: pushes a table; go.fs.open; nil, "path: message", code.
+void gr_lib_fs(lua_State *L);
+int gr_fs_open_file(lua_State *L);
+int gr_fs_push_failure(lua_State *L, int err, const char *path);
+
+// The strings and numbers above self as parts, which are `parts` (with this
+// room) or, if there are more, pushed.
+enum { GR_PARTS_ON_STACK = 16 };
+struct iovec *gr_collect_parts(lua_State *L, struct iovec *parts);
+
+// Adds the methods that files have in common with streams.
+void gr_stream_add_reading(lua_State *L);
+
 typedef struct gr_stream gr_stream;
 // Pushes a stream; takes over the reference.
 void gr_stream_push(lua_State *L, gr_stream *s);
@@ -306,7 +319,7 @@ extern const gr_handle_type gr_channel_type, gr_ticker_type, gr_timer_type,
     gr_task_type, gr_mutex_type, gr_rwmutex_type, gr_waitgroup_type,
     gr_once_type, gr_cond_type, gr_semaphore_type, gr_barrier_type,
     gr_atomic_type, gr_map_type, gr_connection_type, gr_stream_type,
-    gr_listener_type, gr_udp_type, gr_process_type;
+    gr_listener_type, gr_udp_type, gr_process_type, gr_file_type;
 enum { GR_VIEW_BOTH, GR_VIEW_SENDER, GR_VIEW_RECEIVER };
 
 // Runs before the process ends.

@@ -33,8 +33,7 @@ static int scope_close(lua_State *L) {
 }
 
 void gr_scope_register(lua_State *L) {
-  bool is_known =
-      lua_rawgetp(L, LUA_REGISTRYINDEX, &scope_key) == LUA_TTABLE;
+  bool is_known = lua_rawgetp(L, LUA_REGISTRYINDEX, &scope_key) == LUA_TTABLE;
   lua_pop(L, 1);
   if (is_known)
     return;

@@ -36,6 +36,8 @@ void gr_stream_push(lua_State *L, gr_stream *s) {
 static gr_stream *check_self(lua_State *L, const char *name) {
   gr_handle *handle = gr_handle_test(L, 1, &gr_stream_type);
   if (!handle)
+    handle = gr_handle_test(L, 1, &gr_file_type);
+  if (!handle)
     handle = gr_arg_handle(L, &gr_connection_type, name);
   return handle->object;
 }
@@ -266,16 +268,14 @@ static int stream_lines(lua_State *L) {
 
 // --- writing ---
 
-enum { PARTS_ON_STACK = 16 };
-
-static struct iovec *collect_parts(lua_State *L, struct iovec *parts) {
+struct iovec *gr_collect_parts(lua_State *L, struct iovec *parts) {
   int count = lua_gettop(L) - 1;
   for (int i = 0; i < count; i++) {
     int type = lua_type(L, i + 2);
     if (type != LUA_TSTRING && type != LUA_TNUMBER)
       gr_arg_type_error(L, i + 2, i + 1, "write", "string");
   }
-  if (count > PARTS_ON_STACK)
+  if (count > GR_PARTS_ON_STACK)
     parts = lua_newuserdatauv(L, (size_t)count * sizeof *parts, 0);
   for (int i = 0; i < count; i++) {
     const char *bytes = lua_tolstring(L, i + 2, &parts[i].iov_len);
@@ -286,9 +286,9 @@ static struct iovec *collect_parts(lua_State *L, struct iovec *parts) {
 
 static int stream_write(lua_State *L) {
   gr_stream *s = check_self(L, "write");
-  struct iovec on_stack[PARTS_ON_STACK];
+  struct iovec on_stack[GR_PARTS_ON_STACK];
   size_t count = (size_t)lua_gettop(L) - 1;
-  struct iovec *parts = collect_parts(L, on_stack);
+  struct iovec *parts = gr_collect_parts(L, on_stack);
   int status;
   do { // what has been written already is no longer in the parts
     gr_enter();
@@ -408,6 +408,17 @@ static int stream_tostring(lua_State *L) {
   lua_pushfstring(L, "%s: %p%s", is_socket(s) ? "connection" : "stream",
                   (void *)s, gr_descriptor_is_closed(&s->d) ? " (closed)" : "");
   return 1;
+}
+
+static const luaL_Reg reading_methods[] = {
+    {"read", stream_read},
+    {"lines", stream_lines},
+    {"close", stream_close},
+    {NULL, NULL},
+};
+
+void gr_stream_add_reading(lua_State *L) {
+  luaL_setfuncs(L, reading_methods, 0);
 }
 
 static const luaL_Reg stream_methods[] = {
