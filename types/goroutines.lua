@@ -1900,7 +1900,7 @@ go.fs = fs
 --- Go: `os.OpenFile`
 ---@param path string where it is
 ---@param mode? string as of `io.open`; `"r"`
----@return goroutines.file? file
+---@return goroutines.file? f
 ---@return string? message
 ---@return string? code the error's name
 function fs.open(path, mode) end
@@ -2118,7 +2118,7 @@ function fs.watch(path) end
 ---@class goroutines.file
 --- Closes it at the end of the block.
 ---@operator close
-local file = {}
+local f = {}
 
 --- Reads by formats, as `stream:read()`.
 ---
@@ -2131,7 +2131,7 @@ local file = {}
 ---@return any v what the first format gives; one result for each
 ---@return string? reason `"closed"` or the message
 ---@return string? code the error's name
-function file:read(...) end
+function f:read(...) end
 
 --- An iterator that reads by formats until the end, as `stream:lines()`.
 ---
@@ -2142,7 +2142,7 @@ function file:read(...) end
 --- Go: `bufio.Scanner`
 ---@param ... string|integer formats, as of `stream:read()`
 ---@return function next
-function file:lines(...) end
+function f:lines(...) end
 
 --- Writes all of the strings and numbers, where it has been read or written to.
 ---
@@ -2152,10 +2152,10 @@ function file:lines(...) end
 ---
 --- Go: `File.Write`
 ---@param ... string|number what to write
----@return goroutines.file? file itself
+---@return goroutines.file? f itself
 ---@return string? reason `"closed"` or the message
 ---@return string? code the error's name
-function file:write(...) end
+function f:write(...) end
 
 --- Moves to another place, as files of `io` do.
 ---
@@ -2169,7 +2169,7 @@ function file:write(...) end
 ---@return integer? position from the start
 ---@return string? reason `"closed"` or the message
 ---@return string? code the error's name
-function file:seek(whence, offset) end
+function f:seek(whence, offset) end
 
 --- Has the disk take what was written.
 ---
@@ -2181,7 +2181,7 @@ function file:seek(whence, offset) end
 ---@return true? done
 ---@return string? reason `"closed"` or the message
 ---@return string? code the error's name
-function file:sync() end
+function f:sync() end
 
 --- Closes it.
 ---
@@ -2192,7 +2192,7 @@ function file:sync() end
 --- Go: `File.Close`
 ---@return true? done
 ---@return "closed"? reason when it was closed already
-function file:close() end
+function f:close() end
 
 -- Processes ------------------------------------------------------------------
 

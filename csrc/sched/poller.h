@@ -77,8 +77,9 @@ void gr_pollee_free(gr_pollee *pollee);
 
 // Collects what there is and makes goroutines runnable. Returns how many. An
 // `idle` caller is going to run one of them itself; its processor, which is in
-// use, may be gone afterwards: given to the worker of a bound goroutine. Without
-// a descriptor in the set it costs nothing. Scheduler stacks and the monitor.
+// use, may be gone afterwards: given to the worker of a bound goroutine.
+// Without a descriptor in the set it costs nothing. Scheduler stacks and the
+// monitor.
 unsigned gr_poller_collect(gr_poller *poller, bool idle);
 
 // --- for the monitor: a set of sets, each of which is told once ---
