@@ -46,7 +46,7 @@ describe("a barrier", function()
     for _, timeout in ipairs({ 0, -1, 0.002 }) do
       assert.same({ nil, "timeout" }, { b:wait(timeout) })
     end
-    local task = blocked(wait, b, 0.002)
+    local task = helper.blocked_shortly(wait, b, 0.002)
     assert.same({ true, nil, "timeout" }, { task:join() })
     assert.same({ nil, "timeout" }, { b:wait(0.002) })
     task = blocked(wait, b)

@@ -39,6 +39,38 @@ local WAITS = {
     ticker:stop()
     ticker:recv()
   ]], "chan receive" },
+  { "in a recv on its own thread", [[
+    go.lock_thread()
+    go.chan():recv()
+  ]], "chan receive" },
+  { "on its own thread, as another on another, after a timer", [[
+    go.lock_thread()
+    go.sleep(0.001)
+    go.spawn({ thread = true }, function() go.chan():recv() end):join()
+  ]], "join" },
+  { "while two others wait for each other", [[
+    local a, b = go.chan(), go.chan()
+    go(function() a:send(b:recv()) end)
+    go(function() b:send(a:recv()) end)
+    a:recv()
+  ]], "chan receive" },
+  { "for one that is blocked by a ring of others", [[
+    local first = go.chan()
+    local left = first
+    for _ = 1, 20 do
+      local right = go.chan()
+      go(function(from, to) to:send(from:recv()) end, left, right)
+      left = right
+    end
+    go.spawn(function(last) first:send(last:recv()) end, left):join()
+  ]], "join" },
+  { "after a blocking call has ended", [[
+    go(function() os.execute("true") go.chan():recv() end)
+    go.chan():recv()
+  ]], "chan receive" },
+  { "below a callback of C code", [[
+    require("fixture").locked(function() go.chan():recv() end)
+  ]], "chan receive" },
   { "in a lock taken twice", [[
     local m = go.mutex()
     m:lock()
@@ -77,9 +109,14 @@ local WAITS = {
     wg:wait()
   ]], "waitgroup wait" },
   { "in a once whose function waits", [[
-    local once = go.once()
-    go(function() once:run(function() go.chan():recv() end) end)
-    go.sleep(0.05)
+    local once, inside = go.once(), go.chan()
+    go(function()
+      once:run(function()
+        inside:close()
+        go.chan():recv()
+      end)
+    end)
+    inside:recv()
     once:run(print)
   ]], "once run" },
   { "in a condition that nobody signals", [[
@@ -95,9 +132,14 @@ local WAITS = {
   { "in a barrier that nobody else comes to", "go.barrier(2):wait()",
     "barrier wait" },
   { "in a key of a map that is being updated", [[
-    local m = go.map()
-    go(function() m:update("k", function() go.chan():recv() end) end)
-    go.sleep(0.05)
+    local m, inside = go.map(), go.chan()
+    go(function()
+      m:update("k", function()
+        inside:close()
+        go.chan():recv()
+      end)
+    end)
+    inside:recv()
     m:get("k")
   ]], "map key" },
   { "after a timer has run", [[
@@ -119,6 +161,52 @@ describe("a deadlock", function()
       assert.is_true(result.seconds < helper.within(2))
     end)
   end
+
+  it("is found within a tenth of a second", function()
+    local late = caught([[
+      local ch, slowest = go.chan(), 0
+      for i = 1, 20 do
+        go(function() go.chan():recv() end)
+        go.sleep(0.001)
+        local start = go.now()
+        pcall(ch.recv, ch)
+        slowest = math.max(slowest, go.now() - start)
+      end
+      print(slowest)
+    ]])
+    assert.is_true(tonumber(late) < helper.within(0.1), late)
+  end)
+
+  it("ends the process when main has left by go.exit", function()
+    for _, others in ipairs({
+      "go(function() go.chan():recv() end)",
+      [[
+        local ch = go.chan()
+        go(function() go.sleep(0.02) print("still here") ch:recv() end)
+      ]],
+      [[
+        local a, b = go.chan(), go.chan()
+        go(function() a:send(b:recv()) end)
+        go(function() b:send(a:recv()) end)
+      ]],
+    }) do
+      local result = run(others .. "\ngo.exit()")
+      assert.equal(1, result.code)
+      assert.matches(MESSAGE, result.stderr, 1, true)
+      assert.matches("main called go.exit", result.stderr, 1, true)
+      assert.equal(others:find("still here") and "still here\n" or "",
+        result.stdout)
+      assert.is_true(result.seconds < helper.within(1))
+    end
+  end)
+
+  it("is no error of the goroutines that wait with main", function()
+    assert.equal("nil\ttimeout\n", caught([[
+      local task = go.spawn(function() go.chan():recv() end)
+      pcall(task.join, task)
+      print(task:join(0.01))
+    ]]))
+  end)
 
   it("shows every goroutine and where it waits", function()
     local result = run([[
@@ -231,10 +319,14 @@ describe("a deadlock", function()
     check_objects([[
       local wg, once, m = go.waitgroup(3), go.once(), go.mutex()
       local c, s, b = go.cond(m), go.semaphore(3), go.barrier(3)
+      local inside = go.chan()
       local runner = go.spawn(function()
-        once:run(function() go.chan():recv() end)
+        once:run(function()
+          inside:close()
+          go.chan():recv()
+        end)
       end)
-      go.sleep(0.05)
+      inside:recv()
       wg:done()
       s:acquire(2)
       print(("waiting for %s (2 not done)"):format(wg))
@@ -253,11 +345,15 @@ describe("a deadlock", function()
 
   it("tells keys of maps and who updates them", function()
     local script = [[
-      local m = go.map()
+      local m, inside = go.map(), go.chan()
       for i, key in ipairs({ 17, 1.5, "text", true, ("long"):rep(30) }) do
         local task = go.spawn({ name = "u" .. i }, function()
-          m:update(key, function() go.chan():recv() end)
+          m:update(key, function()
+            inside:send(true)
+            go.chan():recv()
+          end)
         end)
+        inside:recv()
         if i == 5 then
           key = '"' .. key:sub(1, 60) .. '"...'
         elseif i == 3 then
@@ -266,7 +362,6 @@ describe("a deadlock", function()
         print(('waiting for key %s of %s, which goroutine %d "u%d" updates')
           :format(key, m, task.id, i))
       end
-      go.sleep(0.05)
       for _, key in ipairs({ 17, 1.5, true, ("long"):rep(30) }) do
         go(function() m:set(key, 1) end)
       end
@@ -398,6 +493,33 @@ describe("no deadlock", function()
       print(ch:recv())
     ]] },
   }
+
+  for name, call in pairs({
+    ["go.blocking"] = "go.blocking(fixture.nanosleep, 0.03)",
+    ["a C module that blocks unannounced"] = "fixture.nanosleep(0.03)",
+    ["a C module that computes"] = "fixture.spin(0.03)",
+    ["a read of a pipe"] = 'io.popen("sleep 0.03; echo"):read("a")',
+    ["a wait below C code"] =
+      "fixture.locked(function() go.sleep(0.03) end)",
+  }) do
+    table.insert(PENDING, { "while another is in " .. name, ([[
+      local ch = go.chan()
+      go(function()
+        local fixture = require("fixture")
+        %s
+        return fixture and ch:send("woken")
+      end)
+      print(ch:recv())
+    ]]):format(call) })
+  end
+
+  it("is ever reported falsely, nor is one missed", function()
+    local file <close> = assert(io.open("spec/soak/deadlock.lua"))
+    local result = helper.lua({ file:read("a"), env = { ROUNDS = 500 },
+      limit = 25 })
+    assert.equal(0, result.code, result.stderr:sub(-2000))
+    assert.equal("no false deadlock, and 50 real ones\n", result.stdout)
+  end)
 
   for _, row in ipairs(PENDING) do
     local name, script = table.unpack(row)

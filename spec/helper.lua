@@ -36,6 +36,16 @@ function helper.blocked(f, ...)
   return helper.parked(go.spawn(f, ...))
 end
 
+-- The same where the wait has a time limit: it may be over already.
+function helper.blocked_shortly(f, ...)
+  local task = go.spawn(f, ...)
+  helper.wait_until(function()
+    local status = task:status()
+    return status ~= "runnable" and status ~= "running"
+  end)
+  return task
+end
+
 -- A channel that holds the integers from 1 to `n`.
 function helper.filled(capacity, n)
   local ch = go.chan(capacity)

@@ -155,6 +155,114 @@ describe("code that is preempted all the time", function()
     ]])
   end)
 
+  it("has its lines counted as a coverage tool does", function()
+    assert_as_stock([[
+      local function work()
+        local hits = {}
+        local function count(_, line)
+          local source = debug.getinfo(2, "S").short_src
+          hits[source] = hits[source] or {}
+          hits[source][line] = (hits[source][line] or 0) + 1
+        end
+        local code = load("local n = ...\nfor i = 1, n do\n  if i % 3 == 0 then"
+          .. "\n    n = n + i\n  end\nend\nreturn n", "=counted")
+        debug.sethook(count, "l")
+        local n = code(5000)
+        local co = coroutine.wrap(function()
+          debug.sethook(count, "l") -- per coroutine, as in stock Lua
+          for i = 1, 500 do
+            coroutine.yield(code(i % 5))
+          end
+        end)
+        for _ = 1, 500 do
+          n = n + co()
+        end
+        debug.sethook()
+        local lines = hits["counted"]
+        return n, lines[1], lines[2], lines[3], lines[4], lines[6], lines[7]
+      end
+    ]])
+  end)
+
+  it("has the same tracebacks", function()
+    assert_as_stock([[
+      local function work()
+        local seen, kinds, lines = {}, 0, 0
+        local function note(text)
+          text = text:match("^(.-in function [^\n]*deep.-)\n") or text
+          if not seen[text] then
+            seen[text], kinds = true, kinds + 1
+          end
+          lines = lines + select(2, text:gsub("\n", "\n"))
+        end
+        local function deep(n)
+          if n > 0 then
+            return (deep(n - 1)) + 1
+          end
+          note(debug.traceback("top", 1))
+          return 0
+        end
+        local sum = 0
+        for _ = 1, 400 do
+          sum = sum + deep(10)
+          local co = coroutine.create(function()
+            deep(5)
+            coroutine.yield()
+          end)
+          coroutine.resume(co)
+          note(debug.traceback(co))
+          local _, err = xpcall(deep, function(m)
+            return debug.traceback(tostring(m):gsub("^.*:", ""))
+          end, {})
+          note(err:match("^[^\n]*"))
+        end
+        return sum, kinds
+      end
+    ]])
+  end)
+
+  it("gets tracebacks in its hooks", function()
+    assert_as_stock([[
+      local function work()
+        local depths, n = 0, 0
+        local function f(x) return x + 1 end
+        debug.sethook(function()
+          local text = debug.traceback("", 2)
+          local is_f = text:find("in function 'f'", 1, true)
+            or text:find("in local 'f'", 1, true)
+            or text:find("in upvalue 'f'", 1, true)
+          depths = depths + (is_f and 1 or 0)
+        end, "c")
+        for i = 1, 5000 do
+          n = f(n)
+        end
+        debug.sethook()
+        return n, depths
+      end
+    ]], 0)
+  end)
+
+  it("reads and writes locals and upvalues", function()
+    assert_as_stock([[
+      local function work()
+        local wrong, up = 0, 0
+        local function step(a)
+          local b = a + 1
+          local name, value = debug.getlocal(1, 2)
+          debug.setlocal(1, 2, value + 1)
+          wrong = wrong + (name == "b" and b == a + 2 and 0 or 1)
+          up = up + 1
+          return debug.getinfo(1, "l").currentline
+        end
+        local line = step(0)
+        for i = 1, 30000 do
+          wrong = wrong + (step(i) == line and 0 or 1)
+        end
+        return wrong, up
+      end
+    ]])
+  end)
+
   it("may raise errors out of its hook", function()
     assert_as_stock([[
       local function work()

@@ -37,6 +37,65 @@ local CASES = {
       go(function() c:recv() end)
     end
   ]] },
+  { 1, "a lock taken twice", [[
+    go(function() local m = go.mutex() m:lock() m:lock() end)
+  ]] },
+  { 2, "a lock whose holder has ended", [[
+    do
+      local m = go.mutex()
+      go.spawn(function() m:lock() end):join()
+      for _ = 1, 2 do go(function() m:lock() end) end
+    end
+  ]] },
+  { 1, "a wait group never done", "go(function() go.waitgroup(1):wait() end)" },
+  { 1, "a condition that nobody can signal", [[
+    go(function()
+      local m = go.mutex()
+      m:lock()
+      go.cond(m):wait()
+    end)
+  ]] },
+  { 2, "a barrier for more than there are", [[
+    go(function()
+      local b = go.barrier(3)
+      go(function() b:wait() end)
+      b:wait()
+    end)
+  ]] },
+  { 3, "writers and readers of one lock", [[
+    go(function()
+      local rw = go.rwmutex()
+      rw:rlock()
+      go(function() rw:lock() end)
+      go(function() rw:rlock() end)
+      rw:lock()
+    end)
+  ]] },
+  { 1, "a semaphore that nobody releases", [[
+    go(function() local s = go.semaphore(1) s:acquire() s:acquire() end)
+  ]] },
+  { 0, "one that waits for a lock which main has", [[
+    kept = go.mutex()
+    kept:lock()
+    go(function() kept:lock() end)
+  ]] },
+  { 0, "one that waits for a group of its own goroutines", [[
+    go(function()
+      local wg = go.waitgroup()
+      wg:go(go.sleep, 100)
+      wg:wait()
+    end)
+  ]] },
+  { 0, "one that waits for a key which a sleeper updates", [[
+    do
+      local m = go.map()
+      go(function() m:update("k", function() go.sleep(100) end) end)
+      go(function() go.sleep(0.01) m:get("k") end)
+    end
+  ]] },
+  { 0, "one with a timeout in a lock", [[
+    go(function() local m = go.mutex() m:lock() m:lock(100) end)
+  ]] },
   { 0, "one whose channel main has", [[
     kept = go.chan()
     go(function() kept:recv() end)

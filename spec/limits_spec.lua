@@ -209,6 +209,23 @@ describe("cpu_limit", function()
     assert.equal("outer", ch:recv(1))
   end)
 
+  it("frees the key of a map that is being updated", function()
+    local m = go.map()
+    local function stubborn() while true do pcall(spin) end end
+    for _, run in ipairs({
+      function(f) return f() end,
+      function(f) return coroutine.wrap(f)() end,
+      function(f) return coroutine.resume(coroutine.create(f)) end,
+    }) do
+      for _, f in ipairs({ spin, stubborn }) do
+        local task = go.spawn({ cpu_limit = 0.02 }, run,
+          function() m:update("k", f) end)
+        task:join()
+        m:set("k", 1)
+      end
+    end
+  end)
+
   it("is not looked at before it is used up", function()
     local ok, n = go.spawn({ cpu_limit = 100 }, function()
       local n = 0

@@ -464,11 +464,15 @@ describe("a time limit", function()
     local limit = 0.001
     while limit < 0.3 do
       a:set_timeout(limit)
-      local start = go.now()
-      assert.same({ nil, "timeout" }, { a:read() })
-      local took = go.now() - start
-      assert.is_true(took >= limit)
-      assert.is_true(took < helper.within(limit * 1.5 + 0.1))
+      local best = math.huge
+      for _ = 1, 5 do -- the machine may be busy now and then
+        local start = go.now()
+        assert.same({ nil, "timeout" }, { a:read() })
+        local took = go.now() - start
+        assert.is_true(took >= limit)
+        best = math.min(best, took)
+      end
+      assert.is_true(best < helper.within(limit * 1.5 + 0.02))
       limit = limit * 3
     end
     assert.is_true(b:close())

@@ -227,22 +227,24 @@ describe("a signal to the process", function()
       "local m = go.rwmutex(); m:lock(); m:rlock()",
       "local m = go.mutex(); m:lock(); go.cond(m):wait()",
       "local s = go.semaphore(1); s:acquire(); s:acquire(1, 9)",
-      [[local o = go.once()
-        go(function() o:run(go.sleep, 9) end)
-        go.sleep(0.02)
+      [[local o, inside = go.once(), go.chan()
+        local function wait() inside:close() go.sleep(9) end
+        go(function() o:run(wait) end)
+        inside:recv()
         o:run(print)]],
-      [[local m = go.map()
-        go(function() m:update(1, function() go.sleep(9) end) end)
-        go.sleep(0.02)
+      [[local m, inside = go.map(), go.chan()
+        local function wait() inside:close() go.sleep(9) end
+        go(function() m:update(1, wait) end)
+        inside:recv()
         m:set(1, { "text" })]],
     }) do
       local result = helper.lua({ ([[
         local go = require("goroutines")
         local keep = go.timer(9, print)
-        io.popen("sleep 0.2; kill -INT $PPID")
+        local pipe = io.popen("sleep 0.2; kill -INT $PPID")
         %s
       ]]):format(wait), limit = 5 })
-      assert.matches("interrupted!", result.stderr)
+      assert.matches("interrupted!", result.stderr, nil, nil, wait)
       assert.equal(1, result.code)
     end
   end)

@@ -139,6 +139,7 @@ function go.spawn(opts, f, ...) end
 ---@field name? string what the goroutine is called in tracebacks and errors; up to a NUL
 ---@field memory_limit? number bytes that its Lua state may take; what would go over that raises `not enough memory` in it, after a full collection. A tenth (16 KB at least) is added then for handlers, until half is free again. Messages in transit and what C modules allocate themselves do not count
 ---@field cpu_limit? number seconds of CPU time that it may use; then it gets the error `cpu limit exceeded` where it is. If it catches that and goes on for another tenth (1 ms at least), it is ended as by `go.exit`, failed with that error: its `__close` handlers run. A long call of a C function is not interrupted, nor a handler of a coroutine that the error has ended. Not with `preempt = "off"`
+---@field timeout? number seconds after which it is cancelled, with all that it has started by then
 ---@field thread? boolean has it run as if it called `go.lock_thread` first
 
 --- The task of the running goroutine.
@@ -302,15 +303,35 @@ function task:join(timeout) end
 
 --- What the goroutine is doing. `"runnable"`: it waits for a processor;
 --- `"waiting"`: it is parked; `"done"`: it has returned, or called `go.exit`;
---- `"failed"`: it has ended with an error.
+--- `"failed"`: it has ended with an error; `"cancelled"`: with that of its
+--- cancellation.
 ---
 --- Waits: never.
 ---
 --- Raises: nothing.
 ---
 --- Go: the states in the traces of its runtime
----@return "runnable"|"running"|"waiting"|"done"|"failed" status
+---@return "runnable"|"running"|"waiting"|"done"|"failed"|"cancelled" status
 function task:status() end
+
+--- Asks the goroutine to stop ([Cancellation](#cancellation)). What it has started
+--- before goes on; what it starts from now on starts cancelled.
+---
+--- Waits: never; `join` waits for its end.
+---
+--- Raises: the reason cannot be sent.
+---
+--- Go: the `cancel` of `context.WithCancel`
+---
+--- ```lua
+--- local task = go.spawn(function() go.sleep(3600) end)
+--- task:cancel("no longer needed")
+--- local ok, err = task:join()
+--- assert(not ok and go.is_cancelled(err) and err.reason == "no longer needed")
+--- ```
+---@param reason? any copied; what the error has as its `reason`
+---@return boolean done `false`: it had ended
+function task:cancel(reason) end
 
 --- Where the goroutine is now, as `debug.traceback` shows it, and where it was
 --- started. Only the latter when it has ended. One that computes is stopped for
@@ -323,6 +344,80 @@ function task:status() end
 --- Go: what `runtime.Stack` shows of a goroutine
 ---@return string traceback
 function task:traceback() end
+
+-- Cancellation ---------------------------------------------------------------
+
+--- A goroutine is cancelled by `task:cancel`, or because it is in a *scope* whose
+--- deadline has passed: that of a `go.with_timeout` that it, or the goroutine that
+--- started it, was in, or its own `timeout`.
+---
+--- It then gets an error at its next waiting call, even if that could complete at
+--- once, and in each one from then on, also after `pcall` has caught it. While it
+--- computes it gets the error at the end of its time slice, but never within 1,000
+--- VM instructions of a completed wait, so that `local c <close> = f()` is safe. A
+--- call of a C function that takes long is not interrupted, nor is anything with
+--- `preempt = "off"`.
+---
+--- The error does not strike in `__close` handlers and `__gc` finalizers, nor in
+--- `go.shield`: they may wait. (Not known to be such: a handler that runs because of
+--- an error that a C module's own `lua_pcall` has caught.)
+---
+--- A message, a lock or a result that is handed over in the instant of the
+--- cancellation is either received or stays where it was.
+
+--- The error that a cancelled goroutine gets. `tostring` gives `cancelled`, or
+--- `cancelled: reason`.
+---@class goroutines.cancellation
+---@field reason any a copy of what `task:cancel` was given
+
+--- Whether a value is the error of a cancellation.
+---
+--- Waits: never.
+---
+--- Raises: no argument.
+---
+--- Go: `errors.Is(err, context.Canceled)`
+---@param err any any value
+---@return boolean is
+function go.is_cancelled(err) end
+
+--- Calls `f(...)` with cancellation held back: its waits do not fail, and what it
+--- starts does not start cancelled. The first wait afterwards does.
+---
+--- Waits: as long as `f` does.
+---
+--- Raises: the error of `f`, unchanged.
+---
+--- Go: `context.WithoutCancel`; the idea is that of Trio's shielded scopes
+---@param f function called in this state; not copied
+---@param ... any its arguments
+---@return any ... the results of `f`
+function go.shield(f, ...) end
+
+--- Calls `f(...)` in a scope that ends at a deadline: then this goroutine, while it
+--- is in `f`, and those that it has started there, and these in turn, are cancelled.
+--- Scopes may be nested: the one that ends first counts, and its `with_timeout` is
+--- the one that returns `nil, "timeout"`.
+---
+--- `f` cannot yield out of it with `coroutine.yield`.
+---
+--- Waits: as long as `f` does.
+---
+--- Raises: an error of `f` other than the cancellation by this deadline, unchanged.
+---
+--- Go: `context.WithTimeout`, which has to be passed on; the idea is that of Trio's
+--- `move_on_after`
+---
+--- ```lua
+--- local ok, err = go.with_timeout(0.01, function() go.sleep(1) end)
+--- assert(ok == nil and err == "timeout")
+--- ```
+---@param s number seconds
+---@param f function called in this state; not copied
+---@param ... any its arguments
+---@return boolean? ok `true`, also if `f` has returned after the deadline
+---@return any ... the results of `f`; or `"timeout"`
+function go.with_timeout(s, f, ...) end
 
 -- Channels -------------------------------------------------------------------
 
@@ -1031,9 +1126,9 @@ function once:run(f, ...) end
 --- while ready:load() == 0 do changed:wait() end
 --- m:unlock()
 --- ```
----@param m goroutines.mutex what guards the condition
+---@param mutex goroutines.mutex what guards the condition
 ---@return goroutines.cond cond
-function go.cond(m) end
+function go.cond(mutex) end
 
 --- Goroutines that wait until another one has changed something. They are woken in the
 --- order in which they came.
@@ -2334,7 +2429,7 @@ function go.configure(settings) end
 --- Seconds a goroutine may compute while others are runnable: above 0, 0.010 at
 --- first. Less than 0.00002 counts as that.
 ---@field time_slice? number
---- Bytes of the C stack of goroutines that start later: 65536 to 1073741824, 524288
+--- Bytes of the C stack of goroutines that start later: 524288 to 1073741824, 524288
 --- at first. Whole pages: rounded up.
 ---@field stack_size? integer
 --- How one that computes is made to give way. `"signal"`: by a signal to its thread,

@@ -24,6 +24,11 @@ var cases = map[string]func(){
 	"parallel_speedup": parallelSpeedup,
 	"preempt_cost":     preemptCost,
 	"sleeper":          sleeper,
+	"mutex":            mutex,
+	"rwmutex":          rwmutex,
+	"waitgroup":        waitgroup,
+	"atomic":           atomicAdd,
+	"semaphore":        semaphore,
 	"transfer":         transfer,
 }
 

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <time.h>
 
+atomic_bool gr_was_forked;
+
 void gr_assert_failed(const char *cond, const char *file, int line) {
   fprintf(stderr, "goroutines: broken invariant: %s (%s:%d)\n", cond, file,
           line);

@@ -37,6 +37,16 @@
 // Writes the broken invariant to stderr and aborts. Any thread.
 GR_NORETURN void gr_assert_failed(const char *cond, const char *file, int line);
 
+// The process is the child of a fork: its one thread has left the others, with
+// the runtime, in the parent. Locks may be held by nobody, so that none is
+// taken. Written in the child, before anything else runs there.
+extern atomic_bool gr_was_forked;
+
+static inline bool gr_is_child(void) {
+  return GR_UNLIKELY(
+      atomic_load_explicit(&gr_was_forked, memory_order_relaxed));
+}
+
 // How an operation that may wait has ended.
 typedef enum gr_status {
   GR_OK,
@@ -47,6 +57,7 @@ typedef enum gr_status {
   GR_STOPPED,     // the runtime has stopped: the host's state is closing
   GR_INTERRUPTED, // a pending Lua hook of the host wants to run (Ctrl-C)
   GR_RECURSIVE,   // it would wait for itself
+  GR_CANCELLED,   // the goroutine is to stop
 } gr_status;
 
 // A point in time on the monotonic clock, in nanoseconds.

@@ -9,6 +9,13 @@ int gr_arg_error(lua_State *L, int arg, const char *name, const char *why) {
   return luaL_error(L, "bad argument #%d to '%s' (%s)", arg, name, why);
 }
 
+void gr_arg_child_error(lua_State *L, const char *name) {
+  luaL_error(L,
+             "bad call of '%s' (this process was forked: goroutines are in its "
+             "parent alone)",
+             name);
+}
+
 static const char *type_name(lua_State *L, int index) {
   if (luaL_getmetafield(L, index, "__name") == LUA_TSTRING)
     return lua_tostring(L, -1);
@@ -25,6 +32,7 @@ int gr_arg_type_error(lua_State *L, int index, int arg, const char *name,
 }
 
 void gr_arg_count(lua_State *L, int max, const char *name) {
+  gr_arg_runtime(L, name);
   if (lua_gettop(L) > max)
     luaL_error(L, "too many arguments to '%s' (at most %d expected)", name,
                max);
@@ -85,6 +93,7 @@ lua_Integer gr_arg_integer(lua_State *L, int index, int arg, const char *name,
 }
 
 void gr_arg_function(lua_State *L, int index, int arg, const char *name) {
+  gr_arg_runtime(L, name);
   if (lua_type(L, index) != LUA_TFUNCTION)
     gr_arg_type_error(L, index, arg, name, "function");
 }

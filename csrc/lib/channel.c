@@ -43,6 +43,7 @@ static int chan_send(lua_State *L) {
   uint64_t deadline_ns = gr_arg_deadline(L, 3, 2, "send");
   gr_message m;
   gr_status status;
+  gr_wait_point(L);
   gr_message_encode(L, 2, &m);
   for (;;) {
     gr_enter();
@@ -52,9 +53,9 @@ static int chan_send(lua_State *L) {
       lua_pushboolean(L, 1);
       return 1;
     }
-    if (status != GR_INTERRUPTED)
+    if (status != GR_INTERRUPTED && status != GR_CANCELLED)
       break;
-    gr_message_drop(&m); // the hook may raise
+    gr_message_drop(&m); // it may raise
     gr_wait_again(L, status);
     gr_message_encode(L, 2, &m);
   }
@@ -69,6 +70,7 @@ static int chan_send(lua_State *L) {
 static int receive(lua_State *L, gr_channel *c, uint64_t deadline_ns) {
   gr_message m;
   gr_status status;
+  gr_wait_point(L);
   do {
     gr_enter();
     status = gr_channel_recv(c, &m, deadline_ns);

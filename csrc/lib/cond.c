@@ -32,6 +32,7 @@ static int cond_wait(lua_State *L) {
   uint64_t holder = gr_mutex_holder(c->mutex);
   if (holder != gr_self()->id)
     return not_held(L, holder);
+  gr_wait_point(L);
   gr_enter();
   gr_status status = gr_cond_wait(c, deadline_ns);
   gr_leave();

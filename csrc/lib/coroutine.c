@@ -22,7 +22,7 @@ static int resume(lua_State *L, lua_State *co, int count) {
   }
   lua_xmove(L, co, count);
   gr_goroutine *g = gr_self();
-  gr_resume self = {.from = g->current, .outer = g->resumes};
+  gr_resume self = {.from = g->current, .co = co, .outer = g->resumes};
   g->resumes = &self;
   g->current = co;
   int results;
@@ -57,9 +57,12 @@ static int co_resume(lua_State *L) {
 // Closes a suspended coroutine or one in error, running its handlers.
 static int reset(lua_State *co) {
   gr_goroutine *g = gr_self();
+  gr_task *task = g->owner;
   lua_State *from = g->current;
   g->current = co;
+  task->shields++; // its handlers cannot be told from other functions
   int status = lua_resetthread(co);
+  task->shields--;
   g->current = from;
   return status;
 }

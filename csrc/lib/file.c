@@ -54,6 +54,7 @@ int gr_fs_open_file(lua_State *L) {
   if (flags < 0)
     gr_arg_error(L, 2, "open", "a mode of io.open expected");
   gr_stream *s = NULL;
+  gr_wait_point(L);
   int status = gr_fs_open(path, flags, &s);
   gr_io_again(L, status);
   if (status)
@@ -67,6 +68,7 @@ static int file_write(lua_State *L) {
   struct iovec on_stack[GR_PARTS_ON_STACK];
   size_t count = (size_t)lua_gettop(L) - 1;
   struct iovec *parts = gr_collect_parts(L, on_stack);
+  gr_wait_point(L);
   gr_enter();
   int status = gr_file_write(s, parts, count);
   gr_leave();
@@ -92,6 +94,7 @@ static int file_seek(lua_State *L) {
   int64_t offset = 0;
   if (!lua_isnoneornil(L, 3))
     offset = gr_arg_integer(L, 3, 2, "seek", INT64_MIN, INT64_MAX);
+  gr_wait_point(L);
   gr_enter();
   int status = gr_file_seek(s, whences[which], offset, &offset);
   gr_leave();
@@ -104,6 +107,7 @@ static int file_seek(lua_State *L) {
 static int file_sync(lua_State *L) {
   gr_stream *s = check_self(L, "sync");
   gr_arg_count(L, 1, "sync");
+  gr_wait_point(L);
   gr_enter();
   int status = gr_file_sync(s);
   gr_leave();

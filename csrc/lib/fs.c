@@ -10,8 +10,11 @@
 
 enum { WATCH_ROOM = 64 };
 
+// All of this waits for the disk.
 static const char *check_path(lua_State *L, int index, const char *name) {
-  return gr_arg_text(L, index, index, name);
+  const char *path = gr_arg_text(L, index, index, name);
+  gr_wait_point(L);
+  return path;
 }
 
 // nil, "path: message", code

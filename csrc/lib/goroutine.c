@@ -53,6 +53,9 @@ static void read_option(lua_State *L, options *o) {
     o->run.name = lua_tostring(L, -1);
   } else if (!strcmp(key, "memory_limit")) {
     o->run.memory_limit = (size_t)ceil(check_limit(L, key));
+  } else if (!strcmp(key, "timeout")) {
+    lua_Number seconds = check_limit(L, key);
+    o->run.timeout_ns = seconds < 1e9 ? (uint64_t)ceil(seconds * 1e9) : 0;
   } else if (!strcmp(key, "cpu_limit")) {
     lua_Number seconds = check_limit(L, key);
     o->run.cpu_limit_ns = seconds < 1e9 ? (uint64_t)ceil(seconds * 1e9) : 0;
@@ -113,6 +116,7 @@ static int task_join(lua_State *L) {
   if (task == gr_run_self())
     return luaL_error(L, "bad call of 'join' (a goroutine cannot join itself)");
   gr_status status;
+  gr_wait_point(L);
   do {
     gr_enter();
     status = gr_task_wait(task, deadline_ns);
@@ -132,7 +136,9 @@ static int task_join(lua_State *L) {
 static const char *status_of(gr_task *task) {
   gr_lock_lock(&task->lock);
   const char *status = "failed";
-  if (task->state == GR_TASK_DONE)
+  if (task->state == GR_TASK_CANCELLED)
+    status = "cancelled";
+  else if (task->state == GR_TASK_DONE)
     status = "done";
   else if (task->state == GR_TASK_ALIVE && !task->g)
     status = "running"; // in its last moments
@@ -196,6 +202,7 @@ static int task_index(lua_State *L) {
 // --- the running goroutine ---
 
 static int go_self(lua_State *L) {
+  gr_arg_runtime(L, "self");
   gr_task *task = gr_run_self();
   gr_task_retain(task);
   gr_handle_push(L, &gr_task_type, task, 0);
@@ -203,7 +210,8 @@ static int go_self(lua_State *L) {
 }
 
 static int go_yield(lua_State *L) {
-  (void)L;
+  gr_arg_runtime(L, "yield");
+  gr_wait_point(L);
   gr_enter();
   gr_yield();
   gr_leave();
@@ -225,7 +233,7 @@ static int go_blocking(lua_State *L) {
 }
 
 static int go_lock_thread(lua_State *L) {
-  (void)L;
+  gr_arg_runtime(L, "lock_thread");
   gr_enter();
   gr_bind();
   gr_leave();
@@ -233,6 +241,7 @@ static int go_lock_thread(lua_State *L) {
 }
 
 static int go_unlock_thread(lua_State *L) {
+  gr_arg_runtime(L, "unlock_thread");
   gr_enter();
   bool done = gr_unbind();
   gr_leave();
@@ -261,11 +270,13 @@ static int go_procs(lua_State *L) {
 }
 
 static int go_count(lua_State *L) {
+  gr_arg_runtime(L, "count");
   lua_pushinteger(L, atomic_load(&gr_the_sched.goroutine_count));
   return 1;
 }
 
 static const luaL_Reg task_methods[] = {{"join", task_join},
+                                        {"cancel", gr_cancel_method},
                                         {"status", task_status},
                                         {"traceback", task_traceback},
                                         {NULL, NULL}};

@@ -67,7 +67,7 @@ static void dispatch(lua_State *L, lua_Debug *ar) {
   if (g)
     g->current = L;
   if (gr_preempt_is_wanted())
-    gr_preempt_poll_in_hook(L);
+    gr_preempt_poll_in_hook(L, STEP_MAX);
   user_hook *record = push_record(L, L);
   if (!record)
     return;

@@ -114,6 +114,7 @@ int gr_wait_fd(lua_State *L) {
   gr_direction direction = *mode == 'r' ? GR_READ : GR_WRITE;
   uint64_t deadline_ns = gr_arg_deadline(L, 3, 3, "wait_fd");
   int status;
+  gr_wait_point(L);
   do {
     gr_enter();
     status = wait_for(fd, direction, deadline_ns);

@@ -23,6 +23,14 @@
 // first argument is 1, at stack index 2.
 int gr_arg_error(lua_State *L, int arg, const char *name, const char *why);
 
+// Raises in the child of a fork. The checks below do so, too: only a function
+// that begins with none of them calls it.
+void gr_arg_child_error(lua_State *L, const char *name);
+static inline void gr_arg_runtime(lua_State *L, const char *name) {
+  if (gr_is_child())
+    gr_arg_child_error(L, name);
+}
+
 // "... (what expected, got ...)" about the value at the index.
 int gr_arg_type_error(lua_State *L, int index, int arg, const char *name,
                       const char *what);
@@ -49,6 +57,7 @@ int gr_arg_bad_self(lua_State *L, const gr_handle_type *type, const char *name);
 // The handle of this type at index 1: a method's self.
 static inline gr_handle *gr_arg_handle(lua_State *L, const gr_handle_type *type,
                                        const char *name) {
+  gr_arg_runtime(L, name);
   gr_handle *handle = gr_handle_test(L, 1, type);
   if (GR_UNLIKELY(!handle))
     gr_arg_bad_self(L, type, name);
@@ -212,8 +221,12 @@ typedef struct gr_run_options {
   const char *name;      // or NULL
   size_t memory_limit;   // of its state; 0: none
   uint64_t cpu_limit_ns; // 0: none
+  uint64_t timeout_ns;   // from now; 0: none
   bool detached;         // nobody joins
 } gr_run_options;
+
+// What runs a goroutine's function in its state.
+int gr_run_call(lua_State *L);
 
 // Starts a goroutine that runs the call encoded in the block, which is taken
 // over. Returns a task with a reference for the caller (none if detached:
@@ -253,6 +266,45 @@ gr_block *gr_run_get_init(void);
 // it. (protect.c)
 void gr_protect_caught(lua_State *L);
 
+// The function pcall of every state.
+int gr_protect_pcall(lua_State *L);
+
+// True while the goroutine, whose coroutine L runs, is in a __close handler or
+// a finalizer.
+bool gr_protect_in_handler(lua_State *L);
+
+// --- cancellation (cancel.c) ---
+
+extern const gr_handle_type gr_cancellation_type;
+
+// Raises if the running goroutine is cancelled and that is not held back; for
+// one that is struck, before or after a wait.
+void gr_cancel_at_wait(lua_State *L);
+
+// The same in a hook that has fired so many instructions after it was set.
+void gr_cancel_in_hook(lua_State *L, int count);
+
+// Each waiting call begins with it, holding nothing.
+static inline void gr_wait_point(lua_State *L) {
+  gr_goroutine *g = gr_self();
+  g->waits++;
+  g->ignores_cancel = false;
+  if (GR_UNLIKELY(atomic_load_explicit(&g->struck, memory_order_relaxed)))
+    gr_cancel_at_wait(L);
+}
+
+bool gr_cancel_is_error(lua_State *L, int index);
+
+// A goroutine that has not started gets the scope and the cancellation of the
+// running one. Inside or outside of the runtime.
+void gr_cancel_inherit(lua_State *L, gr_goroutine *g);
+
+// And is cancelled at the deadline. False when out of memory. Inside the
+// runtime.
+bool gr_cancel_limit(gr_goroutine *g, uint64_t deadline_ns);
+
+int gr_cancel_method(lua_State *L);
+
 // --- dumps (dump.c) ---
 
 // Writes to stderr where the goroutines are, while all but the caller's are
@@ -276,6 +328,7 @@ void gr_lib_channel(lua_State *L);
 void gr_lib_select(lua_State *L);
 void gr_lib_time(lua_State *L);
 void gr_lib_config(lua_State *L);
+void gr_lib_cancel(lua_State *L);
 void gr_lib_sync(lua_State *L);
 void gr_sync_add_types(void); // of handles, to messages
 void gr_lib_mutex(lua_State *L);

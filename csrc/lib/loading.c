@@ -11,12 +11,40 @@
 #include <dlfcn.h>
 
 #include "lib/lib.h"
+#include "sched/pin.h"
 #include "value/module.h"
 
 static gr_channel *lock;
 static _Atomic(gr_goroutine *) holder; // stored by the holder alone
 
+// The running goroutine gets foreign C code.
+static void become_foreign(void) {
+  gr_goroutine *g = gr_self();
+  if (!g || g->is_main || g->has_c_modules || gr_is_child())
+    return;
+  g->has_c_modules = true;
+  atomic_store(&g->foreign, true);
+  gr_enter();
+  gr_leave_main_thread();
+  gr_leave();
+}
+
+static void note_c_function(lua_CFunction function) {
+  if (gr_pin_is_foreign(function))
+    become_foreign();
+}
+
+// Calls the stock function, the upvalue.
+static int package_loadlib(lua_State *L) {
+  become_foreign();
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_insert(L, 1);
+  lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+  return lua_gettop(L);
+}
+
 bool gr_loading_init(void) {
+  gr_message_on_c_function = note_c_function;
   lock = gr_channel_new(1);
   return lock != NULL;
 }
@@ -47,7 +75,7 @@ void gr_loading_abandon(void) {
 
 // Calls the function, the upvalue, under the lock.
 static int call_locked(lua_State *L) {
-  bool has_it = atomic_load(&holder) == gr_self();
+  bool has_it = gr_is_child() || atomic_load(&holder) == gr_self();
   lua_pushvalue(L, lua_upvalueindex(1));
   lua_insert(L, 1);
   if (!has_it)
@@ -62,6 +90,7 @@ static int call_locked(lua_State *L) {
 static int search(lua_State *L) {
   int count = call_locked(L);
   if (count > 0 && lua_isfunction(L, 1)) {
+    become_foreign();                    // which opening it already calls for
     if (count > 1 && lua_isstring(L, 2)) // messages may have its functions
       dlopen(lua_tostring(L, 2), RTLD_NOW | RTLD_NODELETE | RTLD_NOLOAD);
     lua_pushvalue(L, 1);
@@ -89,6 +118,12 @@ void gr_lib_loading(lua_State *L) {
     if (stock)
       lua_rawseti(L, top + 2, stock);
     lua_settop(L, searchers);
+  }
+  lua_settop(L, top + 1);
+  if (lua_getfield(L, -1, "package") == LUA_TTABLE &&
+      lua_getfield(L, -1, "loadlib") == LUA_TFUNCTION) {
+    lua_pushcclosure(L, package_loadlib, 1);
+    lua_setfield(L, -2, "loadlib");
   }
   lua_settop(L, top);
 }

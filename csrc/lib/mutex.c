@@ -29,6 +29,7 @@ static int lock_slowly(lua_State *L, gr_mutex *m) {
 
 static int mutex_lock(lua_State *L) {
   gr_mutex *m = gr_arg_self(L, &gr_mutex_type, "lock");
+  gr_wait_point(L);
   if (GR_UNLIKELY(lua_gettop(L) > 1) || !gr_mutex_take_quickly(m, gr_self()))
     return lock_slowly(L, m);
   lua_pushboolean(L, 1);

@@ -133,6 +133,7 @@ static int net_connect(lua_State *L) {
   int status;
   if (!*host || !strcmp(host, "*"))
     host = "localhost";
+  gr_wait_point(L);
   do {
     gr_enter();
     status = connect_host(host, port, &d, &s);
@@ -159,6 +160,7 @@ static int net_connect_unix(lua_State *L) {
   dial d = read_dial(L, 2, 2, "connect_unix");
   gr_stream *s = NULL;
   int status;
+  gr_wait_point(L);
   do {
     gr_enter();
     status = gr_connect(&a, GR_STREAM_UNIX, d.deadline_ns, &s);
@@ -213,6 +215,7 @@ static int net_listen(lua_State *L) {
   gr_listen_options o = read_listen(L, 3, 3, "listen");
   gr_socket *s = NULL;
   int status;
+  gr_wait_point(L);
   do {
     gr_enter();
     status = listen_on(host, port, &o, &s);
@@ -251,6 +254,7 @@ static int accept_into(lua_State *L, gr_socket *listener,
                        uint64_t deadline_ns) {
   gr_stream *s = NULL;
   int status;
+  gr_wait_point(L);
   do {
     gr_enter();
     status = gr_accept(listener, deadline_ns, &s);
@@ -340,6 +344,7 @@ static int net_resolve(lua_State *L) {
   gr_arg_count(L, 1, "resolve");
   const char *name = gr_arg_text(L, 1, 1, "resolve");
   int status;
+  gr_wait_point(L);
   do {
     gr_enter();
     status = gr_resolve(name, 0, GR_NEVER, &addresses);

@@ -77,6 +77,7 @@ static int push_outcome(lua_State *L, gr_once *once) {
 // GR_OK: it is to be run here.
 static gr_status begin(lua_State *L, gr_once *once) {
   gr_status status;
+  gr_wait_point(L);
   do {
     gr_enter();
     status = gr_once_begin(once);

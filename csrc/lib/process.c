@@ -174,6 +174,7 @@ static int process_spawn(lua_State *L) {
   check_table(L, "spawn");
   gr_spawn spawn = read_spawn(L, "spawn");
   int status;
+  gr_wait_point(L);
   do {
     gr_enter();
     status = gr_process_spawn(&spawn, &p);
@@ -249,6 +250,7 @@ static int process_wait(lua_State *L) {
   gr_arg_count(L, 2, "wait");
   uint64_t deadline_ns = gr_arg_deadline(L, 2, 1, "wait");
   int status;
+  gr_wait_point(L);
   do {
     gr_enter();
     status = gr_process_wait(p, deadline_ns);

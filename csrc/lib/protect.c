@@ -3,6 +3,8 @@
 // goroutine may not go on after is not kept by them. And the limit on CPU time
 // that needs it: the error comes once; code that catches it and goes on for a
 // grace gets it again, and is then ended as by go.exit.
+#include <string.h>
+
 #include "lib/lib.h"
 #include "sched/preempt.h"
 
@@ -14,17 +16,23 @@ static uint64_t grace_ns(const gr_task *task) {
   return tenth > 1000000 ? tenth : 1000000;
 }
 
-// In a hook: the running goroutine was found over its limit.
-static void strike(lua_State *L) {
-  gr_goroutine *g = gr_self();
+static void strike_for_time(lua_State *L, gr_goroutine *g) {
   gr_task *task = g->owner;
   uint64_t used_ns = atomic_load(&g->cpu_used_ns) + gr_thread_cpu_ns() -
                      atomic_load(&g->cpu_since_ns);
   atomic_store(&g->cpu_limit_ns, used_ns + grace_ns(task));
-  atomic_store(&g->is_struck, false);
+  atomic_fetch_and(&g->struck, ~(unsigned)GR_STRUCK_CPU);
   task->strikes++;
   lua_pushstring(L, OVER);
   lua_error(L);
+}
+
+// In a hook, `count` instructions after it was set.
+static void strike(lua_State *L, int count) {
+  gr_goroutine *g = gr_self();
+  if (atomic_load(&g->struck) & GR_STRUCK_CPU)
+    strike_for_time(L, g);
+  gr_cancel_in_hook(L, count);
 }
 
 void gr_protect_caught(lua_State *L) {
@@ -48,7 +56,7 @@ static int finish(lua_State *L, int status, lua_KContext extra) {
   return 2;
 }
 
-static int base_pcall(lua_State *L) {
+int gr_protect_pcall(lua_State *L) {
   luaL_checkany(L, 1);
   lua_pushboolean(L, 1);
   lua_insert(L, 1);
@@ -66,12 +74,62 @@ static int base_xpcall(lua_State *L) {
   return finish(L, status, 2);
 }
 
+// --- where it is ---
+
+// The level is a call that pcall or xpcall, one level up, has not been asked
+// for: of a handler, which Lua runs there after an error.
+static bool is_unwinding(lua_State *L, int level) {
+  lua_Debug ar;
+  if (!lua_getstack(L, level + 1, &ar))
+    return false;
+  lua_getinfo(L, "f", &ar);
+  lua_CFunction caller = lua_tocfunction(L, -1);
+  lua_pop(L, 1);
+  int place = caller == gr_protect_pcall || caller == gr_run_call ? 2
+              : caller == base_xpcall                             ? 4
+                                                                  : 0;
+  if (!place || !lua_getlocal(L, &ar, place))
+    return false;
+  lua_getstack(L, level, &ar);
+  lua_getinfo(L, "f", &ar);
+  bool is_asked_for = lua_rawequal(L, -1, -2);
+  lua_pop(L, 2);
+  return !is_asked_for;
+}
+
+static bool has_handler(lua_State *L) {
+  lua_Debug ar;
+  for (int level = 0; lua_getstack(L, level, &ar); level++) {
+    lua_getinfo(L, "n", &ar);
+    if (*ar.namewhat == 'm' &&
+        (!strcmp(ar.name, "close") || !strcmp(ar.name, "__gc")))
+      return true;
+    if (is_unwinding(L, level))
+      return true;
+  }
+  return false;
+}
+
+bool gr_protect_in_handler(lua_State *L) {
+  gr_goroutine *g = gr_self();
+  if (!lua_checkstack(L, 4) || has_handler(L))
+    return true;
+  for (gr_resume *r = g->resumes; r; r = r->outer)
+    if (!lua_checkstack(r->from, 4) || has_handler(r->from))
+      return true;
+  return false;
+}
+
 static const luaL_Reg functions[] = {
-    {"pcall", base_pcall}, {"xpcall", base_xpcall}, {NULL, NULL}};
+    {"pcall", gr_protect_pcall}, {"xpcall", base_xpcall}, {NULL, NULL}};
 
 void gr_lib_protect(lua_State *L) {
-  gr_preempt_on_strike = strike;
   lua_pushglobaltable(L);
   luaL_setfuncs(L, functions, 0);
   lua_pop(L, 1);
+}
+
+// Once, before there are threads.
+__attribute__((constructor)) static void set_hook(void) {
+  gr_preempt_on_strike = strike;
 }

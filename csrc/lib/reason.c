@@ -109,9 +109,14 @@ static void add_task(gr_report *r, const gr_task *task) {
   gr_report_add(r, " to end\n");
 }
 
-// ", which goroutine 7 "name" holds" at the end of a line.
+// ", which goroutine 7 "name" holds" at the end of a line. Nobody may do so at
+// this moment, if others run meanwhile: 0.
 static void add_holder(gr_report *r, uint64_t id, const char *does) {
   char *name;
+  if (id == 0) {
+    gr_report_add(r, "\n");
+    return;
+  }
   bool exists = gr_holder_find_locked(id, &name);
   gr_report_add(r, ", which ");
   add_name(r, id, name);
@@ -128,7 +133,7 @@ static void add_rwmutex(gr_report *r, const char *what, const gr_rwmutex *rw) {
   uint64_t writer = gr_rwmutex_writer(rw);
   unsigned long long readers = gr_rwmutex_readers(rw);
   add(r, "\twaiting to %s rwmutex: %p", what, (const void *)rw);
-  if (writer)
+  if (writer || readers == 0)
     add_holder(r, writer, "holds");
   else
     add(r, ", which %llu reader%s hold%s\n", readers, readers == 1 ? "" : "s",
@@ -173,7 +178,7 @@ static void add_entry(gr_report *r, const gr_map_entry *entry) {
   gr_report_add(r, "\twaiting for key ");
   add_key(r, entry->name);
   add(r, " of map: %p", (void *)entry->map);
-  add_holder(r, entry->user, "updates");
+  add_holder(r, gr_map_entry_user(entry), "updates");
 }
 
 void gr_reason_add_object(gr_report *r, const gr_goroutine *g) {
@@ -215,7 +220,7 @@ void gr_reason_add_object(gr_report *r, const gr_goroutine *g) {
     break;
   case GR_WAIT_BARRIER:
     add(r, "\twaiting at barrier: %p (%u of %u there)\n", object,
-        (unsigned)((const gr_barrier *)object)->count,
+        (unsigned)gr_barrier_count(object),
         (unsigned)((const gr_barrier *)object)->size);
     break;
   case GR_WAIT_MAP:

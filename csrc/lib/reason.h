@@ -21,8 +21,8 @@ void gr_report_add_title(gr_report *r, const gr_task *task, uint64_t id);
 const char *gr_reason_of(gr_wait_kind kind);
 
 // A line, or some, about what the goroutine waits for. Under the scheduler's
-// lock, while nobody else runs: the object is there as long as the wait, for
-// the goroutine's stacks hold it.
+// lock, while the goroutine cannot run: the object is there as long as its
+// wait, for its stacks hold it (an entry of a map counts who waits).
 void gr_reason_add_object(gr_report *r, const gr_goroutine *g);
 
 #endif

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "lib/lib.h"
+#include "sync/cancel.h"
 #include "sync/holder.h"
 
 static struct {
@@ -33,6 +34,8 @@ void gr_run_set_on_error(gr_on_error what, const gr_handle *handle) {
 
 // The channel that errors go to, with a reference, or NULL.
 static gr_channel *error_channel(void) {
+  if (gr_is_child())
+    return NULL;
   gr_lock_lock(&on_error.lock);
   gr_channel *channel = on_error.channel;
   if (channel)
@@ -137,6 +140,8 @@ static void tell(gr_task *task) {
 }
 
 void gr_run_at_end(void) {
+  if (gr_is_child()) // what failed, the parent reports
+    return;
   gr_run_set_on_error(GR_REPORT, NULL);
   gr_task_report_all();
 }
@@ -215,7 +220,9 @@ typedef struct lifetime {
   gr_block *outcome;
 } lifetime;
 
-static int do_call(lua_State *L) {
+// The stack holds the message handler and then the function; is_unwinding in
+// protect.c knows that.
+int gr_run_call(lua_State *L) {
   lifetime *life = lua_touserdata(L, 1);
   gr_block *call = life->task->call;
   lua_settop(L, 0);
@@ -231,17 +238,21 @@ static int do_call(lua_State *L) {
     return 0;
   }
   gr_state_lift_limit(L);
+  if (gr_cancel_is_error(L, -1))
+    life->state = GR_TASK_CANCELLED;
   lua_rawgetp(L, LUA_REGISTRYINDEX, &traceback_key);
   if (!lua_isstring(L, -1)) { // the handler failed: out of memory
     lua_pop(L, 1);
     lua_pushliteral(L, "(no traceback)");
   }
-  prepare_report(L, life->task);
+  if (life->state != GR_TASK_CANCELLED)
+    prepare_report(L, life->task);
   life->outcome = gr_block_encode(L, 2, GR_VALUES_ERROR);
   return 0;
 }
 
-// Encodes the message that do_call itself has failed with, and no traceback.
+// Encodes the message that gr_run_call itself has failed with, and no
+// traceback.
 static int fail_plainly(lua_State *L) {
   lifetime *life = lua_touserdata(L, 2);
   lua_settop(L, 1);
@@ -255,7 +266,7 @@ static int fail_plainly(lua_State *L) {
 }
 
 static void live(lua_State *L, lifetime *life) {
-  lua_pushcfunction(L, do_call);
+  lua_pushcfunction(L, gr_run_call);
   lua_pushlightuserdata(L, life);
   if (lua_pcall(L, 1, 0, 0) == LUA_OK)
     return;
@@ -289,8 +300,14 @@ static void commit_end(gr_goroutine *g, void *arg) {
 static GR_NORETURN void end(lua_State *L, lifetime *life) {
   if (life->outcome) // a task that is among its own results
     gr_block_disown(life->outcome, life->task);
+  life->task->is_ending = true; // finalizers are not struck
   if (L)
     gr_state_close(L);
+  if (gr_is_child()) { // nobody else is there to go on
+    if (life->state == GR_TASK_FAILED)
+      put_report(life->task->report);
+    exit(life->state == GR_TASK_FAILED ? EXIT_FAILURE : EXIT_SUCCESS);
+  }
   if (gr_self()->held)
     gr_holder_ended(life->task);
   if (life->task->detached && life->state == GR_TASK_FAILED) {
@@ -298,6 +315,7 @@ static GR_NORETURN void end(lua_State *L, lifetime *life) {
     life->task->joined = true; // told
   }
   gr_enter();
+  gr_cancel_enter(gr_self(), NULL);
   gr_finish(commit_end, life);
 }
 
@@ -348,7 +366,10 @@ gr_task *gr_run_start(lua_State *L, gr_block *call, const gr_run_options *o) {
     gr_block_release(call);
     luaL_error(L, "not enough memory");
   }
+  gr_cancel_inherit(L, g);
   gr_enter();
+  if (o->timeout_ns && !gr_cancel_limit(g, gr_now_ns() + o->timeout_ns))
+    atomic_fetch_or(&g->struck, GR_STRUCK_CANCEL);
   gr_start(g);
   gr_leave();
   return o->detached ? NULL : task;
@@ -378,7 +399,7 @@ void gr_run_exit(lua_State *L, int results) {
   gr_loading_abandon();
   if (g->is_main) {
     gr_enter();
-    bool ended = gr_wait_for_others();
+    bool ended = gr_is_child() || gr_wait_for_others();
     gr_leave();
     if (!ended) {
       gr_dump_all();

@@ -100,6 +100,7 @@ static int push_done(lua_State *L, call *c, uint32_t chosen, gr_status status) {
 }
 
 static int run(lua_State *L, call *c) {
+  gr_wait_point(L);
   for (;;) {
     uint32_t chosen = 0;
     encode(L, c);
@@ -120,6 +121,7 @@ static int run(lua_State *L, call *c) {
 }
 
 static int go_select(lua_State *L) {
+  gr_arg_runtime(L, "select");
   int top = lua_gettop(L);
   call c = {.count = top};
   if (top > 0 && lua_touserdata(L, top) == (void *)&default_key) {

@@ -25,6 +25,7 @@ static uint32_t check_units(lua_State *L, const gr_semaphore *s,
 static int acquire_slowly(lua_State *L, gr_semaphore *s, uint32_t units) {
   uint64_t deadline_ns = gr_arg_deadline(L, 3, 2, "acquire");
   gr_status status;
+  gr_wait_point(L);
   do {
     gr_enter();
     status = gr_semaphore_acquire(s, units, deadline_ns);

@@ -47,7 +47,7 @@ static int os_exit(lua_State *L) {
     status = (int)luaL_optinteger(L, 1, EXIT_SUCCESS);
   if (lua_toboolean(L, 2))
     lua_close(L);
-  if (!atomic_exchange(&exiting, true))
+  if (!atomic_exchange(&exiting, true) || gr_is_child())
     exit(status);
   for (;;) // another one ends the process
     pause();

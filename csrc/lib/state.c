@@ -25,8 +25,13 @@ static int end_of_goroutine(lua_State *L) {
 
 // Main's state is being closed, which unloads C modules next: not under the
 // feet of a thread that is stuck in one.
+// The host may go on for long without it: nothing is armed there any more.
 static int end_of_main(lua_State *L) {
-  if (gr_runtime_stop())
+  bool stopped = gr_runtime_stop();
+  gr_goroutine *g = gr_self();
+  if (g)
+    g->current = NULL;
+  if (stopped)
     return 0;
   if (lua_getfield(L, LUA_REGISTRYINDEX, "_CLIBS") == LUA_TTABLE) {
     lua_pushnil(L); // the metatable with the finalizer that unloads
@@ -78,6 +83,7 @@ static void make_module(lua_State *L) {
   gr_lib_channel(L);
   gr_lib_select(L);
   gr_lib_config(L);
+  gr_lib_cancel(L);
   gr_lib_sync(L);
   make_callable(L);
   lua_pushvalue(L, -1);

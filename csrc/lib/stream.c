@@ -200,6 +200,7 @@ static int read_all(lua_State *L) {
 // results have replaced all if that is 0.
 static int read_formats(lua_State *L, gr_stream *s) {
   int top = lua_gettop(L), status;
+  gr_wait_point(L);
   do {
     reading r = {.s = s};
     lua_settop(L, top);
@@ -290,6 +291,7 @@ static int stream_write(lua_State *L) {
   size_t count = (size_t)lua_gettop(L) - 1;
   struct iovec *parts = gr_collect_parts(L, on_stack);
   int status;
+  gr_wait_point(L);
   do { // what has been written already is no longer in the parts
     gr_enter();
     status = gr_stream_write(s, parts, count);

@@ -40,6 +40,7 @@ int gr_sync_push(lua_State *L, const gr_handle_type *type, void *object) {
 gr_status gr_sync_wait_for(lua_State *L, gr_sync_wait wait, void *object,
                            uint64_t deadline_ns) {
   gr_status status;
+  gr_wait_point(L);
   do {
     gr_enter();
     status = wait(object, deadline_ns);

@@ -36,6 +36,7 @@ static int time_sleep(lua_State *L) {
   if (lua_type(L, 1) != LUA_TNUMBER)
     gr_arg_type_error(L, 1, 1, "sleep", "number");
   uint64_t deadline_ns = gr_arg_deadline(L, 1, 1, "sleep");
+  gr_wait_point(L);
   if (deadline_ns == GR_POLL) {
     gr_enter();
     gr_yield();

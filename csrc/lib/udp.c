@@ -40,6 +40,7 @@ static int udp_new(lua_State *L) {
   gr_addresses addresses;
   gr_socket *s = NULL;
   int status;
+  gr_wait_point(L);
   do {
     gr_enter();
     status = gr_resolve(host, port, GR_NEVER, &addresses);
@@ -86,6 +87,7 @@ static int udp_send(lua_State *L) {
   const char *host = gr_arg_text(L, 3, 2, "send");
   int port = (int)gr_arg_integer(L, 4, 3, "send", 0, 65535);
   int status;
+  gr_wait_point(L);
   do {
     gr_enter();
     status = send_to(s, bytes, len, host, port);
@@ -124,6 +126,7 @@ static int udp_receive(lua_State *L) {
   gr_arg_count(L, 2, "receive");
   uint64_t deadline_ns = gr_arg_deadline(L, 2, 1, "receive");
   int status;
+  gr_wait_point(L);
   do {
     gr_enter();
     status = receive(s, deadline_ns, &d);

@@ -15,6 +15,9 @@ bool gr_wait_again(lua_State *L, gr_status status) {
     lua_pushcfunction(L, nothing); // any call runs the host's hook
     lua_call(L, 0, 0);
     return true;
+  case GR_CANCELLED:
+    gr_cancel_at_wait(L); // returns if it is held back
+    return true;
   case GR_DEADLOCK:
     gr_dump_all();
     luaL_error(L, "all goroutines are asleep - deadlock!");

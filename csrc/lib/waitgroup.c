@@ -76,6 +76,7 @@ static gr_goroutine *prepare(lua_State *L, gr_waitgroup *wg, gr_block *call) {
                                    creator, gr_run_self()->id, &task);
   if (!g)
     return NULL;
+  gr_cancel_inherit(L, g);
   gr_object_retain(wg);
   task->on_end = count_down;
   task->on_end_arg = wg;

@@ -5,6 +5,7 @@
 #include <signal.h>
 
 #include "sched/monitor.h"
+#include "sched/pin.h"
 #include "sched/sched.h"
 
 void gr_bind(void) {
@@ -49,7 +50,8 @@ static bool move_main_locked(gr_goroutine *g, gr_worker *to) {
   return false; // it does not let a thread go on with another one's stack
 #endif
   gr_worker *from = g->bound;
-  if (!g->is_main || g->bound_count > 0 || to->main || to->runs_bound_only)
+  if (!g->is_main || g->bound_count > 0 || to->main || to->runs_bound_only ||
+      gr_pin_is_under_foreign(g))
     return false;
   from->main = NULL;
   to->main = g;

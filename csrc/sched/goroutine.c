@@ -11,6 +11,7 @@ static void begin(void *arg) {
 }
 
 static void enlist(gr_goroutine *g) {
+  gr_link_init(&g->scope_link);
   g->id = atomic_fetch_add(&gr_the_sched.last_id, 1) + 1;
   atomic_fetch_add(&gr_the_sched.goroutine_count, 1);
   gr_lock_lock(&gr_the_sched.lock);
@@ -110,6 +111,8 @@ gr_status gr_wait_status(gr_goroutine *g) {
     return GR_STOPPED;
   case GR_CLAIM_INTERRUPT:
     return GR_INTERRUPTED;
+  case GR_CLAIM_CANCEL:
+    return GR_CANCELLED;
   default:
     return GR_OK;
   }

@@ -67,7 +67,14 @@ enum {
   GR_CLAIM_DEADLOCK,
   GR_CLAIM_INTERRUPT,
   GR_CLAIM_STOPPED,
+  GR_CLAIM_CANCEL,
   GR_CLAIM_MASK = 7,
+};
+
+// Why a goroutine is struck.
+enum {
+  GR_STRUCK_CPU = 1,    // it has used up its CPU time
+  GR_STRUCK_CANCEL = 2, // it is cancelled, or in a scope that is
 };
 
 typedef uint32_t gr_ticket;
@@ -106,7 +113,8 @@ struct gr_goroutine {
   // block its thread unannounced: it does not run on the thread of a main.
   atomic_bool foreign;
 
-  bool has_c_modules; // its own: `foreign` for good
+  // Its own: `foreign` for good, since there is such code in its state.
+  bool has_c_modules;
 
   void (*entry)(gr_goroutine *g);
   void *owner; // the task, for the layers above
@@ -114,7 +122,14 @@ struct gr_goroutine {
   // CPU time: only counted where there is a limit (not 0). Written by the
   // thread that runs it; read by the monitor. `since` is of that thread.
   _Atomic(uint64_t) cpu_limit_ns, cpu_used_ns, cpu_since_ns;
-  atomic_bool is_struck; // found over its limit; the next hook tells it
+
+  // What it has to be told: GR_STRUCK_... Set by anybody; see sync/cancel.c.
+  atomic_uint struck;
+  // The goroutine's own, about its present wait; how many it has begun.
+  bool ignores_cancel;
+  uint32_t waits;
+  struct gr_cancel_scope *scope; // the innermost; changed by itself
+  gr_link scope_link;            // guarded by the lock of all scopes
 
   uint64_t id;
   // Mutexes it holds. Its own; too high after one was freed while it held it.
@@ -136,6 +151,7 @@ struct gr_goroutine {
 // One lua_resume in progress, on the C stack of its goroutine.
 typedef struct gr_resume {
   lua_State *from;
+  lua_State *co; // which it has resumed
   struct gr_resume *outer;
 } gr_resume;
 

@@ -157,6 +157,10 @@ static gr_goroutine *steal_ripe(gr_processor *from, sighting *seen,
   }
   if (now_ns - seen->since_ns < RIPE_NS || !gr_runq_steal_next(&from->runq, g))
     return NULL;
+  atomic_store_explicit(&from->ready_patience.patience, 0,
+                        memory_order_relaxed);
+  atomic_store_explicit(&from->start_patience.patience, 0,
+                        memory_order_relaxed);
   return g;
 }
 

@@ -243,10 +243,11 @@ static bool is_over_limit(gr_worker *w, gr_goroutine *g) {
   return now_ns > since_ns && used_ns + now_ns - since_ns >= limit_ns;
 }
 
-// It is told again and again, until it has heard.
+// One that has something to hear is told again and again, until it has heard.
 static void strike_locked(gr_worker *w, gr_goroutine *g, uint64_t now_ns) {
-  atomic_store(&g->is_struck, true);
-  if (!is_blocked(w))
+  if (is_over_limit(w, g))
+    atomic_fetch_or(&g->struck, GR_STRUCK_CPU);
+  if (atomic_load(&g->struck) && computes(w, now_ns))
     signal_locked(w, now_ns);
 }
 
@@ -278,6 +279,10 @@ static bool is_kept_waiting(gr_worker *w, gr_processor *p) {
 static void look_at_workers(round *r) {
   gr_sched *s = &gr_the_sched;
   gr_lock_lock(&s->lock);
+  if (atomic_load(&s->stopping)) { // main's state may be gone
+    gr_lock_unlock(&s->lock);
+    return;
+  }
   r->woken = atomic_load(&s->woken.count);
   r->any_busy = gr_any_busy_locked();
   for (gr_link *at = s->workers.head.next; at != &s->workers.head;
@@ -287,10 +292,10 @@ static void look_at_workers(round *r) {
     gr_goroutine *g = atomic_load(&w->g); // not freed without the lock
     if (w->is_gone || (p && p->is_idle) || !g)
       continue;
-    if (is_over_limit(w, g))
-      strike_locked(w, g, r->now_ns);
+    strike_locked(w, g, r->now_ns);
     if (p && is_kept_waiting(w, p)) {
-      atomic_store(&p->patience, 0);
+      atomic_store(&p->ready_patience.patience, 0);
+      atomic_store(&p->start_patience.patience, 0);
       r->wants_help = true;
     }
     if (!p) {
@@ -494,7 +499,7 @@ static uint64_t announce(round *r) {
 static void *run_monitor(void *unused) {
   (void)unused;
   unsigned quiet = 0;
-  for (;;) {
+  while (!atomic_load(&gr_the_sched.stopping)) {
     round r = {0};
     one_round(&r);
     quiet = r.any_busy ? 0 : quiet + 1;
@@ -511,7 +516,8 @@ static void *run_monitor(void *unused) {
 }
 
 void gr_monitor_kick(void) {
-  gr_loop_wake(&monitor.loop);
+  if (!gr_is_child()) // who shares the descriptor with the parent
+    gr_loop_wake(&monitor.loop);
 }
 
 int gr_monitor_start(void) {

@@ -3,6 +3,7 @@
 // done once they are off their stacks is a commit, on the scheduler's.
 #include <lua.h>
 
+#include "sched/pin.h"
 #include "sched/sched.h"
 
 // --- waking ---
@@ -18,21 +19,25 @@ static void mark_runnable(gr_goroutine *g) {
 // more seldom the more often that was in vain: partners that take turns would
 // keep another worker searching for ever. A thief that finds something ripe
 // there makes the waking prompt again; and the monitor wakes somebody if a
-// processor is idle while a next slot stays full.
-static void wake_for_next(gr_processor *p) {
-  enum { PATIENCE_MAX = 4096 };
-  if (p->quiet_turns > 0) {
-    p->quiet_turns--;
+// processor is idle while a next slot stays full. New goroutines are counted
+// apart, and are waited for less: one that is started by who goes on computing
+// may take long, and the start itself is so dear that a waking adds little.
+enum { READY_PATIENCE_MAX = 4096, START_PATIENCE_MAX = 64 };
+
+static void wake_for_next(gr_patience *at, unsigned max) {
+  unsigned patience = atomic_load_explicit(&at->patience, memory_order_relaxed);
+  if (at->quiet_turns > 0 && patience > 0) {
+    at->quiet_turns--;
     return;
   }
-  unsigned patience = atomic_load_explicit(&p->patience, memory_order_relaxed);
-  p->quiet_turns = patience;
-  if (patience < PATIENCE_MAX)
-    atomic_store_explicit(&p->patience, 2 * patience + 1, memory_order_relaxed);
+  at->quiet_turns = patience;
+  if (patience < max)
+    atomic_store_explicit(&at->patience, 2 * patience + 1,
+                          memory_order_relaxed);
   gr_wake_processor();
 }
 
-void gr_ready(gr_goroutine *g) {
+static void ready(gr_goroutine *g, bool is_new) {
   gr_worker *w = gr_worker_self();
   gr_processor *p =
       w ? atomic_load_explicit(&w->p, memory_order_relaxed) : NULL;
@@ -44,7 +49,10 @@ void gr_ready(gr_goroutine *g) {
   if (p) {
     gr_goroutine *displaced = gr_runq_set_next(&p->runq, g);
     if (!displaced) {
-      wake_for_next(p);
+      if (is_new)
+        wake_for_next(&p->start_patience, START_PATIENCE_MAX);
+      else
+        wake_for_next(&p->ready_patience, READY_PATIENCE_MAX);
       return;
     }
     gr_push_local(p, displaced);
@@ -52,6 +60,10 @@ void gr_ready(gr_goroutine *g) {
     gr_push_shared(&gr_the_sched.woken, g);
   }
   gr_wake_processor();
+}
+
+void gr_ready(gr_goroutine *g) {
+  ready(g, false);
 }
 
 void gr_ready_woken(gr_goroutine *g) {
@@ -91,10 +103,26 @@ unsigned gr_ready_events(gr_goroutine *list, bool idle) {
 }
 
 void gr_start(gr_goroutine *g) {
-  gr_ready(g);
+  ready(g, true);
 }
 
 // --- switching away ---
+
+// For a goroutine that has foreign C code: below a function of that it
+// is bound to its thread until it goes on. Any waker sees that, since it is
+// there before commit. (No such code runs on the thread of a main.)
+static GR_NOINLINE void switch_away_foreign(gr_worker *w, gr_goroutine *g) {
+  bool pins = !g->bound && !w->main && gr_pin_is_under_foreign(g);
+  if (pins) {
+    g->bound = w;
+    w->runs_bound_only = true;
+  }
+  gr_context_switch(&g->context, &w->context);
+  if (pins) {
+    g->bound = NULL;
+    w->runs_bound_only = false;
+  }
+}
 
 // Leaves the running goroutine's stack; the scheduler then calls commit.
 static void switch_away(gr_commit commit, void *arg) {
@@ -102,7 +130,10 @@ static void switch_away(gr_commit commit, void *arg) {
   gr_goroutine *g = atomic_load_explicit(&w->g, memory_order_relaxed);
   w->commit = commit;
   w->commit_arg = arg;
-  gr_context_switch(&g->context, &w->context);
+  if (GR_UNLIKELY(g->has_c_modules))
+    switch_away_foreign(w, g);
+  else
+    gr_context_switch(&g->context, &w->context);
 }
 
 typedef struct park {
@@ -110,6 +141,25 @@ typedef struct park {
   gr_commit commit;
   void *arg;
 } park;
+
+// g waits from now on. Pairs with the barrier of whoever cancels.
+static bool is_cancelled(gr_goroutine *g) {
+  atomic_signal_fence(memory_order_seq_cst);
+  if (GR_UNLIKELY(gr_enter_needs_fence))
+    atomic_thread_fence(memory_order_seq_cst);
+  return (atomic_load_explicit(&g->struck, memory_order_relaxed) &
+          GR_STRUCK_CANCEL) &&
+         !g->ignores_cancel;
+}
+
+// One that is on its way to wait sees that it is struck itself.
+bool gr_wait_cancel(gr_goroutine *g) {
+  if (atomic_load_explicit(&g->status, memory_order_acquire) != GR_WAITING)
+    return false;
+  unsigned word = atomic_load(&g->claim);
+  return (word & GR_CLAIM_MASK) == GR_CLAIM_OPEN &&
+         gr_wait_claim(g, word, GR_CLAIM_CANCEL);
+}
 
 // `p` lies on the stack of g, which may go on as soon as its objects are let
 // go; what is needed after that has been read before. The deadline is set only
@@ -123,6 +173,13 @@ static void commit_park(gr_goroutine *g, void *arg) {
 
   // release: whoever wins the claim sees g off its stack
   atomic_store_explicit(&g->status, GR_WAITING, memory_order_release);
+  if (GR_UNLIKELY(is_cancelled(g)) &&
+      gr_wait_claim(g, ticket, GR_CLAIM_CANCEL)) {
+    if (commit)
+      commit(g, commit_arg);
+    gr_ready(g);
+    return;
+  }
   if (deadline_ns != GR_NEVER) {
     gr_processor *own =
         atomic_load_explicit(&gr_worker_self()->p, memory_order_relaxed);
@@ -142,6 +199,8 @@ static void commit_park(gr_goroutine *g, void *arg) {
 
 // Nobody is there any more to wake main, or to run anything.
 static bool has_stopped(gr_goroutine *g) {
+  if (gr_is_child())
+    return true;
   return GR_UNLIKELY(atomic_load_explicit(&gr_the_sched.stopping,
                                           memory_order_relaxed)) &&
          g->is_main;
@@ -200,7 +259,18 @@ void gr_yield(void) {
     switch_away(commit_yield, NULL);
 }
 
+// The slice is over, also for what would inherit it: a chain of goroutines that
+// start the next one each would go on in it for ever.
 void gr_leave_slow(gr_worker *w) {
+  if (has_stopped(gr_self())) { // a request from before
+    atomic_store_explicit(&w->preempt, 0, memory_order_relaxed);
+    atomic_store_explicit(&w->in_runtime, false, memory_order_release);
+    return;
+  }
+  gr_processor *p = atomic_load_explicit(&w->p, memory_order_relaxed);
+  gr_goroutine *heir = gr_runq_pop_next(&p->runq);
+  if (heir)
+    gr_push_local(p, heir);
   atomic_store_explicit(&w->preempt, 0, memory_order_relaxed);
   atomic_fetch_add_explicit(&gr_the_sched.preemptions, 1, memory_order_relaxed);
   switch_away(commit_yield, NULL);
@@ -224,6 +294,8 @@ static void commit_without_processor(gr_goroutine *g, void *arg) {
 }
 
 void gr_enter_slow(gr_worker *w) {
+  if (has_stopped(gr_self()))
+    return;
   gr_lock_lock(&gr_the_sched.lock); // a retake in progress holds it
   gr_processor *p = atomic_load_explicit(&w->p, memory_order_relaxed);
   gr_lock_unlock(&gr_the_sched.lock);
@@ -241,7 +313,7 @@ static void commit_leave_main(gr_goroutine *g, void *arg) {
 void gr_leave_main_thread(void) {
   gr_worker *w = gr_worker_self();
   gr_goroutine *g = gr_self();
-  if (!w->main || g->bound)
+  if (!w->main || g->bound || gr_is_child())
     return;
   bool was_foreign = atomic_exchange(&g->foreign, true);
   switch_away(commit_leave_main, NULL);

@@ -18,16 +18,18 @@ static struct sigaction previous[NSIG]; // written before ours is installed
 // --- giving way ---
 
 void gr_preempt_poll(void) {
+  if (gr_is_child())
+    return;
   gr_enter();
   gr_leave();
 }
 
-void (*gr_preempt_on_strike)(lua_State *L);
+void (*gr_preempt_on_strike)(lua_State *L, int count);
 
-void gr_preempt_poll_in_hook(lua_State *L) {
+void gr_preempt_poll_in_hook(lua_State *L, int count) {
   gr_preempt_poll();
-  if (GR_UNLIKELY(atomic_load(&gr_self()->is_struck)))
-    gr_preempt_on_strike(L);
+  if (GR_UNLIKELY(atomic_load(&gr_self()->struck)))
+    gr_preempt_on_strike(L, count);
 }
 
 static bool is_ours(lua_Hook hook) {
@@ -56,10 +58,11 @@ void gr_preempt_hook(lua_State *L, lua_Debug *ar) {
     lua_sethook(L, NULL, 0, 0);
     return;
   }
+  int count = lua_gethookcount(L);
   disarm(L, g->is_main);
   // A coroutine resumed behind our back: the handler is to find it from now on.
   g->current = L;
-  gr_preempt_poll_in_hook(L);
+  gr_preempt_poll_in_hook(L, count);
 }
 
 void gr_preempt_count_hook(lua_State *L, lua_Debug *ar) {
@@ -68,7 +71,7 @@ void gr_preempt_count_hook(lua_State *L, lua_Debug *ar) {
   if (g)
     g->current = L;
   if (gr_preempt_is_wanted())
-    gr_preempt_poll_in_hook(L);
+    gr_preempt_poll_in_hook(L, GR_PREEMPT_COUNT_STEP);
 }
 
 // --- the preemption signal ---
@@ -82,6 +85,21 @@ static void pass_on(int sig, siginfo_t *info, void *context) {
   }
 }
 
+// Arming takes as long as the stack is deep: Lua sets a mark in each frame.
+// What has been armed and has not fired yet, for a C function is in progress,
+// is not armed again before that has become cheap.
+static void arm(gr_worker *w, lua_State *L) {
+  enum { SHARE = 8 };
+  uint32_t slice = atomic_load_explicit(&w->slice, memory_order_relaxed);
+  uint64_t begin_ns = gr_now_ns();
+  if (w->armed_slice == slice && begin_ns < w->arm_again_ns)
+    return;
+  lua_sethook(L, gr_preempt_hook, LUA_MASKCOUNT, 1);
+  uint64_t end_ns = gr_now_ns();
+  w->armed_slice = slice;
+  w->arm_again_ns = end_ns + SHARE * (end_ns - begin_ns);
+}
+
 static void on_preempt(int sig, siginfo_t *info, void *context) {
   int saved_errno = errno;
   gr_worker *w = gr_worker_self();
@@ -91,8 +109,10 @@ static void on_preempt(int sig, siginfo_t *info, void *context) {
       gr_preempt_is_wanted()) {
     lua_State *L = g->current;
     if (L && is_ours(lua_gethook(L)))
-      lua_sethook(L, gr_preempt_hook, LUA_MASKCOUNT, 1);
+      arm(w, L);
   }
+  if (w)
+    atomic_store(&w->is_signalled, false);
 #ifdef SI_TKILL
   if (info->si_code != SI_TKILL || info->si_pid != getpid())
     pass_on(sig, info, context);
@@ -136,10 +156,15 @@ bool gr_preempt_set_signal(int sig) {
   return true;
 }
 
+// If a signal could come while the handler runs, then for a deep recursion the
+// next would always be there before an instruction is executed. One that is
+// left out is not missed: whoever asks repeats it until the goroutine has given
+// way.
 void gr_preempt_locked(gr_worker *w, uint32_t slice) {
   gr_sched *s = &gr_the_sched;
   atomic_store_explicit(&w->preempt, slice, memory_order_relaxed);
-  if (w->is_gone || atomic_load(&s->preempt_mode) != GR_PREEMPT_SIGNAL)
+  if (w->is_gone || atomic_load(&s->preempt_mode) != GR_PREEMPT_SIGNAL ||
+      atomic_exchange(&w->is_signalled, true))
     return;
   atomic_fetch_add_explicit(&s->signals, 1, memory_order_relaxed);
   pthread_kill(w->thread, atomic_load(&s->preempt_signal));

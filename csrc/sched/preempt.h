@@ -38,11 +38,12 @@ static inline bool gr_preempt_is_wanted(void) {
 // goroutine, outside the runtime.
 void gr_preempt_poll(void);
 
-// What hooks tell a goroutine that is over its limit; raises. Set once.
-extern void (*gr_preempt_on_strike)(lua_State *L);
+// What hooks call in a goroutine that is struck; may raise. Set once.
+extern void (*gr_preempt_on_strike)(lua_State *L, int count);
 
-// The same, for hooks: on L, the coroutine that runs.
-void gr_preempt_poll_in_hook(lua_State *L);
+// The same, for hooks: on L, the coroutine that runs; the hook had been set to
+// fire after so many instructions.
+void gr_preempt_poll_in_hook(lua_State *L, int count);
 
 // The hook that the handler arms.
 void gr_preempt_hook(lua_State *L, lua_Debug *ar);

@@ -15,6 +15,14 @@
 typedef struct gr_worker gr_worker;
 typedef struct gr_processor gr_processor;
 
+// Somebody is woken for what goes into a next slot only now and then, the more
+// seldom the more often that was in vain; see wake_for_next.
+typedef struct gr_patience {
+  uint32_t quiet_turns; // for which nobody is woken; the holder's alone
+  // The next such number. Thieves and the monitor set it to 0: prompt again.
+  atomic_uint patience;
+} gr_patience;
+
 struct gr_processor {
   uint32_t id; // constant
 
@@ -26,9 +34,8 @@ struct gr_processor {
   gr_poller poller;  // its own rules
   atomic_uint turns; // goroutines taken; thieves look whether it moves
   gr_random random;
-  // What goes into the next slot wakes nobody for so many times; see gr_ready.
-  uint32_t quiet_turns;
-  atomic_uint patience; // the next such number; thieves set it to 0
+  // For what goes into the next slot: after a wait, and new.
+  gr_patience ready_patience, start_patience;
 
   // Guarded by the scheduler's lock.
   gr_worker *worker; // the holder, or NULL

@@ -105,6 +105,18 @@ static void choose_guards(void) {
     gr_stack_limit_guards(GUARDS_BY_MPROTECT, true);
 }
 
+// --- fork ---
+
+// In the child, on the thread that forked: nothing that it runs may switch, for
+// the scheduler would run goroutines there that run in the parent. No lock is
+// taken and nothing allocated, so that a child may go on to exec at once.
+static void become_child(void) {
+  gr_worker *w = gr_worker_self();
+  atomic_store(&gr_was_forked, true);
+  if (w)
+    atomic_store(&w->preempt, 0); // no slice has this number
+}
+
 // --- starting ---
 
 static const char *start(lua_State *L) {
@@ -135,13 +147,11 @@ static void stop_at_exit(void) {
 }
 
 const char *gr_runtime_start(lua_State *L) {
-  static bool started;
-  if (started)
-    return "another Lua state of this process uses goroutines";
-  started = true;
   const char *failure = start(L);
   if (!failure)
     atexit(stop_at_exit);
+  if (!failure && pthread_atfork(NULL, NULL, become_child) != 0)
+    return "not enough memory";
   return failure;
 }
 
@@ -171,7 +181,7 @@ static bool urge_all(gr_worker *self) {
 }
 
 bool gr_runtime_stop(void) {
-  if (atomic_exchange(&gr_the_sched.stopping, true))
+  if (gr_is_child() || atomic_exchange(&gr_the_sched.stopping, true))
     return true;
   gr_worker *self = gr_worker_self();
   uint64_t end_ns = gr_now_ns() + STOP_NS;

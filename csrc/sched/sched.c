@@ -4,7 +4,8 @@
 // Order in which a worker takes goroutines: its bound one; woken by time or
 // events; the next slot (which inherits the slice); its ring; the global
 // queue; other processors. Every 61st slice begins with the global queue, so
-// that what is made runnable here without end cannot hide it.
+// that what is made runnable here without end cannot hide it; and in every 8th
+// what is woken comes after the processor's own, for the same reason.
 #include "sched/sched.h"
 
 #include "sched/monitor.h"
@@ -93,26 +94,29 @@ static gr_goroutine *take_global(gr_processor *p) {
   return g;
 }
 
-enum { GLOBAL_TURN = 61 };
+enum { GLOBAL_TURN = 61, LOCAL_TURN = 8 };
 
 static gr_goroutine *take(gr_worker *w, gr_processor *p, bool *inherits) {
   gr_goroutine *g = NULL;
   unsigned turns = atomic_load_explicit(&p->turns, memory_order_relaxed);
   atomic_store_explicit(&p->turns, turns + 1, memory_order_relaxed);
   *inherits = false;
-  if (atomic_load_explicit(&w->slice, memory_order_relaxed) % GLOBAL_TURN ==
-      0) {
+  unsigned slice = atomic_load_explicit(&w->slice, memory_order_relaxed);
+  bool own_first = slice % LOCAL_TURN == 0;
+  if (slice % GLOBAL_TURN == 0) {
     gr_poller_collect(&p->poller, true);
     if (atomic_load_explicit(&w->p, memory_order_relaxed) != p)
       return NULL; // given to the worker of a bound goroutine
     g = take_shared(&gr_the_sched.global);
   }
-  if (!g)
+  if (!g && !own_first)
     g = take_shared(&gr_the_sched.woken);
   if (!g && (g = gr_runq_pop_next(&p->runq)))
     *inherits = true;
   if (!g)
     g = gr_runq_pop(&p->runq);
+  if (!g && own_first)
+    g = take_shared(&gr_the_sched.woken);
   if (!g)
     g = take_global(p);
   return g;

@@ -92,6 +92,11 @@ extern gr_sched gr_the_sched;
 void gr_park(gr_wait_kind kind, const void *object, uint64_t deadline_ns,
              gr_commit commit, void *arg);
 
+// Ends the wait of a goroutine that has been struck. True: it is the caller's
+// to make runnable. The caller keeps it from ending, and has made a barrier
+// since it was struck.
+bool gr_wait_cancel(gr_goroutine *g);
+
 // Makes a waiting goroutine runnable whose claim the caller has won. Goes next
 // on the caller's processor. Outside all locks. Any thread.
 void gr_ready(gr_goroutine *g);

@@ -157,6 +157,7 @@ static void report_no_thread(const char *why) {
 }
 
 gr_worker *gr_worker_start(gr_processor *p, bool to_search) {
+  GR_ASSERT(!gr_is_child()); // it would run goroutines of the parent
   gr_worker *w = new_worker();
   if (!w)
     return NULL;
@@ -219,6 +220,8 @@ static void give_away(gr_worker *w) {
 }
 
 void gr_block_begin(void) {
+  if (gr_is_child())
+    return;
   gr_enter();
   gr_leave_main_thread();
   gr_worker *w = gr_worker_self();
@@ -229,6 +232,8 @@ void gr_block_begin(void) {
 }
 
 void gr_block_end(void) {
+  if (gr_is_child())
+    return;
   gr_worker *w = gr_worker_self();
   atomic_store(&w->blocking, false);
   gr_enter(); // gets a processor if it was taken away

@@ -51,6 +51,13 @@ struct gr_worker {
   // `slice`, so that a late request does not hit the next goroutine.
   atomic_uint preempt;
 
+  // A signal for that is on its way, or its handler runs: no further one is
+  // sent. Set under the scheduler's lock, cleared at the handler's end.
+  atomic_bool is_signalled;
+  // The handler's own: when it may arm again in the slice that it armed in.
+  uint32_t armed_slice;
+  uint64_t arm_again_ns;
+
   // A goroutine bound to this thread that is to run next.
   _Atomic(gr_goroutine *) bound_ready;
 

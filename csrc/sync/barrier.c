@@ -18,11 +18,12 @@ gr_barrier *gr_barrier_new(uint32_t size) {
   return b;
 }
 
-uint32_t gr_barrier_count(gr_barrier *b) {
-  gr_lock_lock(&b->lock);
-  uint32_t count = b->count;
-  gr_lock_unlock(&b->lock);
-  return count;
+uint32_t gr_barrier_count(const gr_barrier *b) {
+  return atomic_load_explicit(&b->count, memory_order_relaxed);
+}
+
+static void set_count_locked(gr_barrier *b, uint32_t count) {
+  atomic_store_explicit(&b->count, count, memory_order_relaxed);
 }
 
 // Everybody is there. Those whose wait somebody else has just ended find `done`
@@ -35,7 +36,7 @@ static void open_locked(gr_barrier *b, gr_woken *woken) {
     if (gr_waiter_claim(w))
       gr_woken_add(woken, w->g);
   }
-  b->count = 0;
+  set_count_locked(b, 0);
 }
 
 gr_status gr_barrier_wait(gr_barrier *b, uint64_t deadline_ns) {
@@ -46,7 +47,8 @@ gr_status gr_barrier_wait(gr_barrier *b, uint64_t deadline_ns) {
                         .object = b,
                         .deadline_ns = deadline_ns};
   gr_lock_lock(&b->lock);
-  if (b->count + 1 == b->size) {
+  uint32_t count = gr_barrier_count(b);
+  if (count + 1 == b->size) {
     gr_woken woken;
     gr_woken_init(&woken);
     open_locked(b, &woken);
@@ -58,12 +60,12 @@ gr_status gr_barrier_wait(gr_barrier *b, uint64_t deadline_ns) {
     gr_lock_unlock(&b->lock);
     return GR_TIMEOUT;
   }
-  b->count++;
+  set_count_locked(b, count + 1);
   if (gr_waiter_park(&self, &waiting))
     return GR_OK;
   bool done = self.done;
   if (!done)
-    b->count--;
+    set_count_locked(b, gr_barrier_count(b) - 1);
   gr_lock_unlock(&b->lock);
   return done ? GR_OK : gr_wait_status(gr_self());
 }

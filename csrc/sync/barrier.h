@@ -18,8 +18,8 @@ typedef struct gr_barrier {
 
   gr_lock lock;
 
-  // Guarded by lock.
-  uint32_t count; // of waiters
+  // Written under the lock; the count is read by dumps.
+  atomic_uint count; // of waiters
   gr_list waiters;
 } gr_barrier;
 
@@ -32,6 +32,6 @@ gr_barrier *gr_barrier_new(uint32_t size);
 gr_status gr_barrier_wait(gr_barrier *b, uint64_t deadline_ns);
 
 // How many wait at this moment.
-uint32_t gr_barrier_count(gr_barrier *b);
+uint32_t gr_barrier_count(const gr_barrier *b);
 
 #endif

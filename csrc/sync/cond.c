@@ -50,12 +50,13 @@ static gr_status wait_for_signal(gr_cond *c, gr_goroutine *g,
   return gr_wait_status(g);
 }
 
-// An interrupt waits until the mutex is held again.
+// An interrupt or a cancellation waits until the mutex is held again.
 static gr_status lock_again(gr_cond *c) {
   gr_status status;
+  gr_self()->ignores_cancel = true;
   do
     status = gr_mutex_lock(c->mutex, GR_NEVER);
-  while (status == GR_INTERRUPTED);
+  while (status == GR_INTERRUPTED || status == GR_CANCELLED);
   return status;
 }
 

@@ -7,6 +7,10 @@
 //              question that wait on it (each has one at least, its handle), or
 //              if others wait on it; or if a timer sends to it
 //   a task     ends unless its goroutine is in question itself
+//   an object  (a mutex, a map, ...) as a channel, but without its queue:
+//   nobody
+//              has more references, and after that has been seen, no wait has
+//              been ended by somebody who had
 //
 // What is true of a leaked goroutine stays so, for nobody can reach what it
 // waits on; so it does not matter that the others go on meanwhile.
@@ -16,6 +20,7 @@
 
 #include "sched/examine.h"
 #include "sched/sched.h"
+#include "sync/map.h"
 #include "sync/select.h"
 #include "sync/task.h"
 
@@ -23,7 +28,7 @@
 typedef struct wait {
   const void *object; // NULL: on nothing at all
   uint32_t index;     // of the goroutine
-  bool is_task;
+  enum { ON_CHANNEL, ON_TASK, ON_OBJECT } kind;
 } wait;
 
 typedef struct search {
@@ -90,8 +95,7 @@ static gr_goroutine **find(const search *s, gr_goroutine *g) {
 
 // --- on what ---
 
-static bool add_wait(search *s, const void *object, uint32_t index,
-                     bool is_task) {
+static bool add_wait(search *s, const void *object, uint32_t index, int kind) {
   if (s->wait_count == s->wait_room) {
     size_t room = s->wait_room * 2 + 64;
     wait *waits = realloc(s->waits, room * sizeof *waits);
@@ -100,34 +104,49 @@ static bool add_wait(search *s, const void *object, uint32_t index,
     s->waits = waits;
     s->wait_room = room;
   }
-  s->waits[s->wait_count++] = (wait){object, index, is_task};
+  s->waits[s->wait_count++] = (wait){object, index, kind};
   return true;
 }
 
 static bool add_cases(search *s, const gr_case *c, uint32_t index) {
   for (;; c++) {
-    if (c->channel && !add_wait(s, c->channel, index, false))
+    if (c->channel && !add_wait(s, c->channel, index, ON_CHANNEL))
       return false;
     if (c->is_last)
       return true;
   }
 }
 
+static bool is_open(gr_goroutine *g) {
+  return (atomic_load(&g->claim) & GR_CLAIM_MASK) == GR_CLAIM_OPEN;
+}
+
 // False when out of memory.
 static bool add_waits_of(search *s, uint32_t index) {
   gr_goroutine *g = s->all[index];
-  bool is_open = (atomic_load(&g->claim) & GR_CLAIM_MASK) == GR_CLAIM_OPEN;
-  if (!is_waiting(g) || !is_open || g->wait_is_timed)
+  if (!is_waiting(g) || !is_open(g) || g->wait_is_timed)
     return true;
   s->in_question[index] = true;
   switch (g->wait_kind) {
   case GR_WAIT_SEND:
   case GR_WAIT_RECV:
-    return add_wait(s, g->wait_object, index, false);
+    return add_wait(s, g->wait_object, index, ON_CHANNEL);
   case GR_WAIT_SELECT:
     return add_cases(s, g->wait_object, index);
   case GR_WAIT_JOIN:
-    return add_wait(s, g->wait_object, index, true);
+    return add_wait(s, g->wait_object, index, ON_TASK);
+  case GR_WAIT_MUTEX:
+  case GR_WAIT_RLOCK:
+  case GR_WAIT_WLOCK:
+  case GR_WAIT_GROUP:
+  case GR_WAIT_ONCE:
+  case GR_WAIT_COND:
+  case GR_WAIT_SEMAPHORE:
+  case GR_WAIT_BARRIER:
+    return add_wait(s, g->wait_object, index, ON_OBJECT);
+  case GR_WAIT_MAP:
+    return add_wait(s, ((const gr_map_entry *)g->wait_object)->map, index,
+                    ON_OBJECT);
   case GR_WAIT_SELECT_NONE:
     return true;
   default:
@@ -166,6 +185,17 @@ static size_t length(const gr_list *list) {
   return n;
 }
 
+static bool is_used(search *s, size_t first, size_t end) {
+  gr_object *object = (gr_object *)s->waits[first].object;
+  if (atomic_load(&object->refs.count) > end - first)
+    return true;
+  for (size_t i = first; i < end; i++)
+    if (!s->in_question[s->waits[i].index] ||
+        !is_open(s->all[s->waits[i].index]))
+      return true;
+  return false;
+}
+
 // The waits on the channel are those from `first` up to `end`.
 static bool has_other_users(search *s, size_t first, size_t end) {
   gr_channel *c = (gr_channel *)s->waits[first].object;
@@ -196,8 +226,9 @@ static bool take_out(search *s) {
     const wait *w = &s->waits[first];
     for (end = first; end < s->wait_count && s->waits[end].object == w->object;)
       end++;
-    bool used = w->is_task ? may_end(s, (gr_task *)w->object)
-                           : has_other_users(s, first, end);
+    bool used = w->kind == ON_TASK     ? may_end(s, (gr_task *)w->object)
+                : w->kind == ON_OBJECT ? is_used(s, first, end)
+                                       : has_other_users(s, first, end);
     for (size_t i = first; used && i < end; i++) {
       any |= s->in_question[s->waits[i].index];
       s->in_question[s->waits[i].index] = false;

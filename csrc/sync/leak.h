@@ -12,9 +12,9 @@ typedef struct gr_leaks {
 } gr_leaks;
 
 // Finds them all, or none when out of memory; `ids` is to be freed. Sees waits
-// on channels, selects and joins; one that it is not sure about is none. Takes
-// time in proportion to the number of goroutines, and none that waits is run
-// meanwhile. Running goroutine, inside the runtime.
+// on channels, selects, joins and the objects of sync; one that it is not sure
+// about is none. Takes time in proportion to the number of goroutines, and none
+// that waits is run meanwhile. Running goroutine, inside the runtime.
 gr_leaks gr_leaks_find(void);
 
 bool gr_leaks_has(const gr_leaks *leaks, uint64_t id);

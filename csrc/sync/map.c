@@ -41,51 +41,67 @@ typedef struct opened {
   bool is_mine; // it was passed on to the caller
 } opened;
 
-// Opens what has to do with the key, as soon as nobody else uses it. If not
-// GR_OK, nothing is locked.
-static gr_status open_key(gr_map *m, const gr_map_key *key, opened *o) {
-  gr_goroutine *g = gr_self();
-  *o = (opened){.shard = shard_of(m, key->hash)};
-  gr_lock_lock(&o->shard->lock);
-  gr_map_entry *entry = o->entry = gr_map_table_find(o->shard, key);
-  if (!entry || !entry->user)
-    return GR_OK;
-  if (entry->user == g->id) {
-    gr_lock_unlock(&o->shard->lock);
-    return GR_RECURSIVE;
-  }
+static void set_user(gr_map_entry *entry, uint64_t id) {
+  atomic_store_explicit(&entry->user, id, memory_order_relaxed);
+}
+
+// Lets go of the lock, after it has taken the entry (may be NULL) out of the
+// table if that is of no use; and frees it then.
+static void unlock(gr_map_shard *shard, gr_map_entry *entry) {
+  bool useless = entry && !gr_map_entry_user(entry) && !entry->waiter_count &&
+                 entry->value.kind == GR_MESSAGE_NIL;
+  if (useless)
+    gr_map_table_remove(shard, entry);
+  gr_lock_unlock(&shard->lock);
+  if (useless)
+    gr_map_entry_free(entry);
+}
+
+// Waits to be given the entry; the lock is held, and again if that is so.
+static gr_status wait_for(opened *o) {
+  gr_map_entry *entry = o->entry;
   gr_waiter self;
   gr_waiting waiting = {.lock = &o->shard->lock,
                         .queue = &entry->waiters,
                         .kind = GR_WAIT_MAP,
                         .object = entry,
                         .deadline_ns = GR_NEVER};
-  if (!gr_waiter_park(&self, &waiting)) {
-    gr_lock_unlock(&o->shard->lock);
-    return gr_wait_status(g);
-  }
-  gr_lock_lock(&o->shard->lock);
-  o->is_mine = true;
-  return GR_OK;
+  entry->waiter_count++;
+  o->is_mine = gr_waiter_park(&self, &waiting);
+  if (o->is_mine)
+    gr_lock_lock(&o->shard->lock);
+  entry->waiter_count--;
+  if (o->is_mine)
+    return GR_OK;
+  unlock(o->shard, entry);
+  return gr_wait_status(gr_self());
 }
 
-// Passes the entry on to who has waited longest, if the caller had it, takes it
-// out of the table if it is of no use, and lets go of the lock.
+// Opens what has to do with the key, as soon as nobody else uses it. If not
+// GR_OK, nothing is locked.
+static gr_status open_key(gr_map *m, const gr_map_key *key, opened *o) {
+  *o = (opened){.shard = shard_of(m, key->hash)};
+  gr_lock_lock(&o->shard->lock);
+  o->entry = gr_map_table_find(o->shard, key);
+  uint64_t user = o->entry ? gr_map_entry_user(o->entry) : 0;
+  if (!user)
+    return GR_OK;
+  if (user != gr_self()->id)
+    return wait_for(o);
+  gr_lock_unlock(&o->shard->lock);
+  return GR_RECURSIVE;
+}
+
+// Passes the entry on to who has waited longest, if the caller had it.
 static void close_key(opened *o) {
-  gr_map_entry *entry = o->entry;
   gr_waiter *next = NULL;
   if (o->is_mine) {
-    next = gr_waiter_pop(&entry->waiters);
-    entry->user = next ? next->g->id : 0;
+    next = gr_waiter_pop(&o->entry->waiters);
+    set_user(o->entry, next ? next->g->id : 0);
   }
-  bool useless = entry && !entry->user && entry->value.kind == GR_MESSAGE_NIL;
-  if (useless)
-    gr_map_table_remove(o->shard, entry);
-  gr_lock_unlock(&o->shard->lock);
+  unlock(o->shard, o->entry);
   if (next)
     gr_ready(next->g);
-  if (useless)
-    gr_map_entry_free(entry);
 }
 
 // Exchanges the value of an entry; *message becomes the old one.
@@ -167,7 +183,7 @@ gr_status gr_map_begin(gr_map *m, const gr_map_key *key, gr_map_entry **entry,
     gr_lock_unlock(&o.shard->lock);
     return GR_NOMEM;
   }
-  o.entry->user = gr_self()->id;
+  set_user(o.entry, gr_self()->id);
   *old = gr_message_copy(&o.entry->value);
   *entry = o.entry;
   gr_lock_unlock(&o.shard->lock);

@@ -7,7 +7,7 @@
 //
 // Invariants, under a shard's lock:
 //   an entry is in the table while it has a value, a user or waiters
-//   it has waiters only while it has a user
+//   somebody is queued at it only while it has a user
 #ifndef GR_MAP_H
 #define GR_MAP_H
 
@@ -40,12 +40,20 @@ typedef struct gr_map_entry {
   gr_map_name *name;
   uint64_t hash;
 
+  // The id of who has it to itself, or 0. Written under the shard's lock, read
+  // by dumps.
+  _Atomic(uint64_t) user;
+
   // Guarded by the shard's lock.
   struct gr_map_entry *next;
-  gr_message value; // GR_MESSAGE_NIL: none
-  uint64_t user;    // the id of who has it to itself, or 0
+  gr_message value;      // GR_MESSAGE_NIL: none
+  uint32_t waiter_count; // also those whose wait has ended, until they know it
   gr_list waiters;
 } gr_map_entry;
+
+static inline uint64_t gr_map_entry_user(const gr_map_entry *entry) {
+  return atomic_load_explicit(&entry->user, memory_order_relaxed);
+}
 
 typedef struct gr_map_shard {
   gr_lock lock;

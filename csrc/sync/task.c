@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "sched/sched.h"
+#include "sync/object.h"
 #include "sync/waiter.h"
 
 void (*gr_task_on_forgotten)(gr_task *task);
@@ -71,6 +72,8 @@ void gr_task_release(gr_task *task) {
   gr_block_release(task->call);
   gr_block_release(task->outcome);
   gr_block_release(task->event);
+  if (task->why)
+    gr_object_release(task->why);
   free(task->report);
   free(task->name);
   free(task);

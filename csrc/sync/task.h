@@ -13,8 +13,9 @@
 
 typedef enum gr_task_state {
   GR_TASK_ALIVE,
-  GR_TASK_DONE,   // `outcome` holds its results
-  GR_TASK_FAILED, // `outcome` holds the error and the traceback
+  GR_TASK_DONE,      // `outcome` holds its results
+  GR_TASK_FAILED,    // `outcome` holds the error and the traceback
+  GR_TASK_CANCELLED, // the same, and it is no fault
 } gr_task_state;
 
 enum { GR_CREATOR_BYTES = 96 };
@@ -30,8 +31,10 @@ typedef struct gr_task {
   uint64_t cpu_limit_ns; // 0: none
 
   // The goroutine's own.
-  unsigned strikes; // for being over its limit of CPU time
-  bool is_ending;   // it leaves its stack for good, and runs its handlers
+  unsigned strikes;    // for being over its limit of CPU time
+  bool is_ending;      // it leaves its stack for good, and runs its handlers
+  unsigned shields;    // cancellation is held back by so many
+  uint32_t waits_seen; // of the goroutine's, when a hook last looked
 
   gr_lock lock;
 
@@ -44,7 +47,8 @@ typedef struct gr_task {
   char *report;      // of a failure, for when nobody joins
   gr_block *event;   // the same as a message, where a channel wants it
 
-  gr_link failed; // guarded by the list's lock
+  struct gr_cancellation *why; // it is cancelled itself; see cancel.c
+  gr_link failed;              // guarded by the list's lock
 
   gr_block *call; // function and arguments, until it has begun; the goroutine's
 

@@ -23,6 +23,12 @@ typedef struct decoder {
   bool installs;    // what came along
 } decoder;
 
+static void ignore(lua_CFunction function) {
+  (void)function;
+}
+
+void (*gr_message_on_c_function)(lua_CFunction function) = ignore;
+
 static void need(decoder *d, size_t bytes) {
   if ((size_t)(d->end - d->at) < bytes)
     luaL_error(d->L, "damaged message");
@@ -167,6 +173,7 @@ static void push_c_closure(decoder *d, bool shared) {
   lua_CFunction function;
   uint32_t object = d->objects++;
   get(d, &function, sizeof function);
+  gr_message_on_c_function(function);
   int count = (int)get_byte(d);
   luaL_checkstack(d->L, count + 8, "message nested too deeply");
   if (shared) { // its upvalues may refer to it: they are set afterwards
@@ -292,6 +299,7 @@ static void push_scalar(decoder *d, unsigned tag) {
     break;
   case GR_TAG_FUNCTION_C:
     get(d, &function, sizeof function);
+    gr_message_on_c_function(function);
     lua_pushcfunction(d->L, function);
     break;
   case GR_TAG_GLOBALS:

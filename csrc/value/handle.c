@@ -31,7 +31,8 @@ static int handle_gc(lua_State *L) {
     void *object = handle->object;
     handle->object = NULL;
     atomic_fetch_sub(&handle_count, 1);
-    handle->type->release(object);
+    if (!gr_is_child()) // releasing may take locks
+      handle->type->release(object);
   }
   return 0;
 }

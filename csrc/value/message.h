@@ -96,6 +96,10 @@ void gr_block_disown(gr_block *block, void *object);
 // How many blocks exist.
 unsigned gr_block_count(void);
 
+// Called in the receiver for each C function that comes by its address. Set
+// once, at start.
+extern void (*gr_message_on_c_function)(int (*function)(lua_State *L));
+
 // Types of handles have a small number in messages. Called once each, at start.
 void gr_message_add_type(const gr_handle_type *type);
 

@@ -10,12 +10,19 @@ local function drain(stream)
   return stream:read("a")
 end
 
--- Our ends of the pipes. Whoever still uses them ends.
-local function close_streams(child)
+-- Ends what is left of a child: kills it if it still runs, and closes our ends of
+-- the pipes, so that whoever uses them ends. Also after a cancellation.
+local function clean_up(child, tasks)
+  if child:kill("KILL") then
+    child:wait()
+  end
   for _, name in ipairs({ "stdin", "stdout", "stderr" }) do
     if child[name] then
       child[name]:close()
     end
+  end
+  for _, task in pairs(tasks) do
+    task:join()
   end
 end
 
@@ -26,6 +33,9 @@ return function(go, options, input, timeout)
   if not child then
     return nil, message, code
   end
+  local tasks = {}
+  local _ <close> = setmetatable({}, {
+    __close = function() clean_up(child, tasks) end })
   local deadline = timeout and go.now() + timeout
 
   local function left()
@@ -33,9 +43,9 @@ return function(go, options, input, timeout)
   end
 
   -- All that may have to wait for the child, at the same time.
-  local feeder = child.stdin and go.spawn(feed, child.stdin, input)
-  local output = child.stdout and go.spawn(drain, child.stdout)
-  local errors = child.stderr and go.spawn(drain, child.stderr)
+  tasks.feeder = child.stdin and go.spawn(feed, child.stdin, input)
+  tasks.output = child.stdout and go.spawn(drain, child.stdout)
+  tasks.errors = child.stderr and go.spawn(drain, child.stderr)
 
   -- True and the result, or nothing when the time is up.
   local function finish(task)
@@ -48,23 +58,16 @@ return function(go, options, input, timeout)
 
   local result = {}
   local done
-  done, result.stdout = finish(output)
-  if done then
-    done, result.stderr = finish(errors)
-  end
-  if done then
-    result.code, result.signal = child:wait(left())
-    done = result.signal ~= "timeout"
-  end
+  done, result.stdout = finish(tasks.output)
   if not done then
-    child:kill("KILL")
-    child:wait()
+    return nil, "timeout"
   end
-  close_streams(child)
-  for _, task in pairs({ feeder, output, errors }) do
-    task:join()
-  end
+  done, result.stderr = finish(tasks.errors)
   if not done then
+    return nil, "timeout"
+  end
+  result.code, result.signal = child:wait(left())
+  if result.signal == "timeout" then
     return nil, "timeout"
   end
   return result
