@@ -201,7 +201,7 @@ static void commit_park(gr_goroutine *g, void *arg) {
 static bool has_stopped(gr_goroutine *g) {
   if (gr_is_child())
     return true;
-  return GR_UNLIKELY(atomic_load_explicit(&gr_the_sched.stopping,
+  return GR_UNLIKELY(atomic_load_explicit(&gr_the_sched.stopped_by_main,
                                           memory_order_relaxed)) &&
          g->is_main;
 }

@@ -66,6 +66,9 @@ typedef struct gr_sched {
   atomic_uint goroutine_count;
   _Atomic(uint64_t) last_id;
   atomic_bool stopping;
+  // By main, whose state is being closed on its thread. Else another goroutine
+  // ends the process, and main is not to go on.
+  atomic_bool stopped_by_main;
 
   // Now, to some milliseconds, while anything runs: for dumps.
   _Atomic(uint64_t) coarse_now_ns;
