@@ -29,6 +29,7 @@ var cases = map[string]func(){
 	"waitgroup":        waitgroup,
 	"atomic":           atomicAdd,
 	"semaphore":        semaphore,
+	"echo":             echo,
 	"transfer":         transfer,
 }
 
