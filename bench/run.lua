@@ -20,6 +20,8 @@ local CASES = {
   { name = "parallel_speedup", procs = { 2 } },
   { name = "preempt_cost", procs = { 1 } },
   { name = "sleeper", procs = { 2 } },
+  { name = "wakeup", procs = { 2 } },
+  { name = "sleepers", procs = { 2 } },
   { name = "mutex", procs = { 1, 2 } },
   { name = "rwmutex", procs = { 1, 2 } },
   { name = "waitgroup", procs = { 1, 2 } },

@@ -33,12 +33,15 @@
 --- misused when it is not as described here; so is NaN as a time, an unknown key
 --- of a table of options, and for most functions an argument too many. A method
 --- called on something else raises `calling 'send' on bad self (...)`. `Raises`
---- does not repeat these, nor two errors that are general:
+--- does not repeat these, nor three errors that are general:
 ---
 --- - `not enough memory`;
 --- - `all goroutines are asleep - deadlock!`, in main, from a wait that can
 ---   never end, after all goroutines have been shown on stderr. `pcall` may
----   catch it, and main goes on.
+---   catch it, and main goes on;
+--- - `bad call of '...' (this process was forked: ...)`, from every function, in
+---   the child of a fork that a C module has made. Plain Lua works on there, and
+---   the child may end in any way.
 ---
 --- Ctrl-C raises `interrupted!` in a wait of main, as it does in a computation.
 ---
@@ -227,6 +230,10 @@ function go.wait_fd(fd, mode, timeout) end
 --- Keeps the running goroutine on the OS thread it is on, and other goroutines
 --- off that thread, until it is unlocked as often as it was locked. For C
 --- libraries that are bound to a thread. Main is always on its own thread.
+---
+--- That is done by itself for a goroutine that waits or is preempted in a callback
+--- of a C module, until it goes on: such a module may hold a lock of its thread, as
+--- SQLite does around functions of its users. Each that waits there takes a thread.
 ---
 --- Waits: never.
 ---

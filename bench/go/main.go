@@ -24,6 +24,8 @@ var cases = map[string]func(){
 	"parallel_speedup": parallelSpeedup,
 	"preempt_cost":     preemptCost,
 	"sleeper":          sleeper,
+	"sleepers":         sleepers,
+	"wakeup":           wakeup,
 	"mutex":            mutex,
 	"rwmutex":          rwmutex,
 	"waitgroup":        waitgroup,

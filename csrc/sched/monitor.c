@@ -533,5 +533,7 @@ int gr_monitor_start(void) {
   pthread_sigmask(SIG_SETMASK, &before, NULL);
   if (err)
     gr_loop_fini(&monitor.loop);
+  else
+    pthread_detach(monitor.thread);
   return err ? uv_translate_sys_error(err) : 0;
 }
