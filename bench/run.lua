@@ -27,6 +27,7 @@ local CASES = {
   { name = "waitgroup", procs = { 1, 2 } },
   { name = "atomic", procs = { 1, 2 } },
   { name = "semaphore", procs = { 1, 2 } },
+  { name = "echo", procs = { 1, 2 } },
   { name = "transfer", procs = { 1 }, section = "transfer" },
 }
 

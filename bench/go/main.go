@@ -31,6 +31,7 @@ var cases = map[string]func(){
 	"waitgroup":        waitgroup,
 	"atomic":           atomicAdd,
 	"semaphore":        semaphore,
+	"echo":             echo,
 	"transfer":         transfer,
 }
 
