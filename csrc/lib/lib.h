@@ -266,6 +266,9 @@ gr_block *gr_run_get_init(void);
 // it. (protect.c)
 void gr_protect_caught(lua_State *L);
 
+// Raises if the running goroutine has used up its CPU time.
+void gr_protect_strike(lua_State *L);
+
 // The function pcall of every state.
 int gr_protect_pcall(lua_State *L);
 
