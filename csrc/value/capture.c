@@ -52,6 +52,17 @@ static int call_put(gr_encoder *e, int kind, int name, int value) {
   return failed;
 }
 
+// True of what the stock interpreter's hook raises for Ctrl-C; it may fire in
+// any call, also in those here.
+static bool is_interrupt(lua_State *L) {
+  static const char text[] = "interrupted!";
+  size_t len;
+  const char *message =
+      lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &len) : NULL;
+  return message && len >= sizeof text - 1 &&
+         !strcmp(message + len - (sizeof text - 1), text);
+}
+
 // Writes one, or, if it cannot be sent, that it is absent. [-0, +0]
 static void put_capture(gr_encoder *e, int kind, int name, int value) {
   lua_State *L = e->L;
@@ -59,7 +70,7 @@ static void put_capture(gr_encoder *e, int kind, int name, int value) {
   int failed = call_put(e, kind, name, value);
   if (!failed)
     return;
-  if (failed == LUA_ERRMEM)
+  if (failed == LUA_ERRMEM || is_interrupt(L))
     lua_error(L);
   gr_encoder_undo(e, &before);
   if (kind == GR_CAPTURE_GLOBAL && e->early) { // it may need what is open now
