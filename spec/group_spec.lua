@@ -1,11 +1,7 @@
--- Groups: tasks that are waited for together, and cancelled together.
+-- Groups: tasks that are waited for together.
 
 local go = require("goroutines")
 local helper = require("spec.helper")
-
-local function closing(f)
-  return setmetatable({}, { __close = f })
-end
 
 -- Waits for ever, until it is cancelled.
 local function forever()
@@ -32,14 +28,6 @@ local function assert_cancelled(reason, ok, err, ...)
   assert.is_true(go.is_cancelled(err), tostring(err))
   assert.same(reason, err.reason)
   assert.equal(0, select("#", ...))
-end
-
-local function statuses(tasks)
-  local list = {}
-  for i, task in ipairs(tasks) do
-    list[i] = task:status()
-  end
-  return list
 end
 
 describe("a group", function()
@@ -294,214 +282,6 @@ describe("a group that collects", function()
   end)
 end)
 
-describe("group:cancel", function()
-  it("cancels all, and wait tells so", function()
-    helper.each_procs(PROCS, function()
-      local g, tasks = go.group(), {}
-      for i = 1, 10 do
-        tasks[i] = g:spawn(i % 2 == 0 and forever or function() while true do end end)
-      end
-      assert.is_true(g:cancel({ "why" }))
-      assert.is_false(g:cancel("again"))
-      assert_cancelled({ "why" }, wait(g))
-      for _, status in ipairs(statuses(tasks)) do
-        assert.equal("cancelled", status)
-      end
-      assert.is_true(g:wait())
-    end)
-  end)
-
-  it("holds for what is started until the next wait", function()
-    local g = go.group()
-    assert.is_true(g:cancel())
-    local task = g:spawn(forever)
-    assert.is_true(go.is_cancelled(select(2, task:join())))
-    assert_cancelled(nil, wait(g))
-    assert.same({ true, "runs" }, { g:spawn(function() go.sleep(0) return "runs" end):join() })
-    assert.is_true(wait(g))
-    g:cancel()
-    assert_cancelled(nil, wait(g))
-  end)
-
-  it("counts though all have ended, and though they catch it", function()
-    local g = go.group()
-    g:spawn(id):join()
-    g:spawn(function() pcall(forever) return "caught" end)
-    g:cancel("x")
-    assert_cancelled("x", wait(g))
-    assert.same({ { true, n = 1 }, { true, "caught", n = 2 } }, g:results())
-  end)
-
-  it("after a failure changes nothing", function()
-    local g = go.group()
-    g:spawn(fail, "oops"):join()
-    assert.is_false(g:cancel())
-    assert.equal("oops", select(2, wait(g)))
-  end)
-
-  it("may be called by one of the group", function()
-    local g = go.group()
-    local task = g:spawn(function() g:cancel("mine") go.sleep(0) end)
-    assert_cancelled("mine", wait(g))
-    assert.equal("cancelled", task:status())
-  end)
-
-  it("leaves others alone", function()
-    local g, gate = go.group(), go.chan()
-    local other = go.spawn(function() return gate:recv() end)
-    local sibling = go.group()
-    sibling:spawn(function() return gate:recv() end)
-    g:spawn(forever)
-    g:cancel()
-    assert_cancelled(nil, wait(g))
-    gate:send(1)
-    gate:send(1)
-    assert.is_true((other:join()))
-    assert.is_true(wait(sibling))
-  end)
-end)
-
-describe("the limit of a group", function()
-  it("is never exceeded, and is reached", function()
-    helper.each_procs(PROCS, function(procs)
-      for _, limit in ipairs({ 1, 3, 10 }) do
-        local g = go.group({ limit = limit })
-        local active, most = go.atomic(), 0
-        local seen = go.chan(300)
-        for _ = 1, 300 // procs do
-          g:spawn(function()
-            seen:send(active:add(1))
-            go.yield()
-            active:add(-1)
-          end)
-        end
-        assert.is_true(wait(g))
-        while #seen > 0 do
-          most = math.max(most, (seen:recv()))
-        end
-        assert.equal(limit, most)
-      end
-    end)
-  end)
-
-  it("has spawn wait, in order of arrival", function()
-    helper.each_procs(PROCS, function()
-      local g, gate, order = go.group({ limit = 1 }), go.chan(), go.chan(10)
-      g:spawn(function() gate:recv() end)
-      local spawners = {}
-      for i = 1, 5 do
-        spawners[i] = helper.blocked(function()
-          g:spawn(function() order:send(i) end)
-        end)
-      end
-      assert.same({ nil, "timeout" }, { g:wait(0) })
-      gate:close()
-      for i = 1, 5 do
-        assert.is_true((spawners[i]:join()))
-        assert.equal(i, order:recv())
-      end
-      assert.is_true(wait(g))
-    end)
-  end)
-
-  it("is kept when who waits for a place is cancelled", function()
-    helper.each_procs(PROCS, function()
-      local g, gate = go.group({ limit = 1 }), go.chan()
-      g:spawn(function() gate:recv() end)
-      local first = helper.blocked(function() g:spawn(id, { "not started" }) end)
-      local second = helper.blocked(function() return g:spawn(id, "started"):join() end)
-      first:cancel()
-      assert.is_true(go.is_cancelled(select(2, first:join())))
-      gate:close()
-      assert.same({ true, true, "started" }, { second:join() })
-      assert.is_true(wait(g))
-      assert.equal(2, #g:results())
-    end)
-  end)
-
-  it("counts exactly when spawners are cancelled as places become free", function()
-    helper.each_procs(PROCS, function()
-      local g, started = go.group({ limit = 2, on_error = "collect" }), go.atomic()
-      local spawners = {}
-      for i = 1, 200 do
-        spawners[i] = go.spawn(function()
-          g:spawn(function() started:add(1) go.yield() end)
-          go.shield(started.add, started, 1000)
-        end)
-        if i % 3 == 0 then spawners[i - 1]:cancel() end
-      end
-      for i = 1, 200 do spawners[i]:join() end
-      assert.is_true(wait(g))
-      local count = started:load()
-      assert.equal(count // 1000, count % 1000)
-      assert.equal(count // 1000, #g:results())
-      g:spawn(id) -- both places are there
-      assert.is_true(wait(g))
-    end)
-  end)
-
-  it("lets those through that a failure has freed the way for", function()
-    local g = go.group({ limit = 2 })
-    g:spawn(forever)
-    local failing = go.chan()
-    g:spawn(function() failing:recv() fail("oops") end)
-    local spawner = helper.blocked(function() return g:spawn(forever):join() end)
-    failing:close()
-    local _, ok, err = spawner:join()
-    assert.is_false(ok)
-    assert.is_true(go.is_cancelled(err))
-    assert.equal("oops", select(2, wait(g)))
-  end)
-
-  it("does not count what could not be sent", function()
-    local g = go.group({ limit = 1 })
-    for _ = 1, 3 do
-      assert.has_error(function() g:spawn(id, coroutine.create(print)) end,
-        "cannot send a coroutine (at argument #1)")
-    end
-    assert.is_true((g:spawn(id):join()))
-    assert.is_true(wait(g))
-    assert.equal(1, #g:results())
-  end)
-end)
-
-describe("a group after its wait", function()
-  it("begins anew, having forgotten failures and results", function()
-    helper.each_procs(PROCS, function()
-      local g = go.group()
-      for round = 1, 5 do
-        g:spawn(fail, round)
-        local other = g:spawn(forever)
-        assert.equal(round, select(2, wait(g)))
-        assert.equal("cancelled", other:status())
-        assert.equal(2, #g:results())
-        g:spawn(function() go.sleep(0) return round end)
-        assert.same({ { true, round, n = 2 } }, g:results())
-        assert.is_true(wait(g))
-      end
-    end)
-  end)
-
-  it("keeps a failure until a wait has told it", function()
-    local g = go.group()
-    g:spawn(fail, "told"):join()
-    assert.equal(1, #g:results())
-    for _ in g:completed() do end
-    assert.equal("told", select(2, g:wait()))
-    assert.is_true(g:wait())
-  end)
-
-  it("goes on in the same round when the wait has timed out", function()
-    local g, gate = go.group(), go.chan()
-    g:spawn(function() gate:recv() return 1 end)
-    g:wait(0)
-    g:spawn(id, 2)
-    gate:close()
-    assert.is_true(wait(g))
-    assert.same({ { true, 1, n = 2 }, { true, 2, n = 2 } }, g:results())
-  end)
-end)
-
 describe("group:completed", function()
   it("gives the tasks in the order in which they end", function()
     helper.each_procs(PROCS, function()
@@ -525,10 +305,7 @@ describe("group:completed", function()
   it("gives each once, and goes on after a break, and after wait", function()
     local g, seen = go.group(), {}
     for i = 1, 4 do g:spawn(id, i) end
-    for task in g:completed() do
-      seen[task] = true
-      break
-    end
+    seen[g:completed()()] = true
     assert.is_true(wait(g))
     local count = 1
     for task in g:completed() do
@@ -581,404 +358,40 @@ describe("group:completed", function()
   end)
 end)
 
-describe("leaving the block of a group", function()
-  it("waits for all", function()
+describe("a group after its wait", function()
+  it("begins anew, having forgotten failures and results", function()
     helper.each_procs(PROCS, function()
-      local n = go.atomic()
-      do
-        local g <close> = go.group()
-        for _ = 1, 20 do
-          g:spawn(function() go.yield() n:add(1) end)
-        end
-      end
-      assert.equal(20, n:load())
-    end)
-  end)
-
-  it("by an error cancels first, and lets the error through", function()
-    helper.each_procs(PROCS, function()
-      local tasks = {}
-      local ok, err = pcall(function()
-        local g <close> = go.group()
-        tasks[1] = g:spawn(forever)
-        tasks[2] = g:spawn(function() while true do end end)
-        fail("mine")
-      end)
-      assert.same({ false, "mine" }, { ok, err })
-      assert.same({ "cancelled", "cancelled" }, statuses(tasks))
-    end)
-  end)
-
-  it("raises nothing when a task has failed", function()
-    local other
-    do
-      local g <close> = go.group()
-      other = g:spawn(forever)
-      assert.is_false((g:spawn(fail, "known"):join()))
-    end
-    assert.equal("cancelled", other:status())
-  end)
-
-  it("leaves the results, and how it went", function()
-    local g = go.group()
-    do
-      local _ <close> = g
-      g:spawn(id, 1)
-      g:spawn(fail, "oops")
-    end
-    assert.equal(2, #g:results())
-    assert.equal("oops", select(2, g:wait()))
-    assert.is_true(g:wait())
-    g = go.group()
-    pcall(function()
-      local _ <close> = g
-      g:spawn(forever)
-      error("x")
-    end)
-    assert_cancelled(nil, g:wait())
-    assert.is_true(g:wait())
-    assert.is_false(g:cancel())
-  end)
-
-  it("closes it: nobody is started afterwards", function()
-    local g = go.group()
-    local late = helper.blocked(function()
-      go.sleep(0.002)
-      return pcall(g.spawn, g, id)
-    end)
-    do
-      local _ <close> = g
-      g:spawn(id)
-    end
-    late:join()
-    assert.has_error(function() g:spawn(id) end, "spawn in a closed group")
-    do local _ <close> = g end -- once more does nothing
-  end)
-
-  it("waits for what is started by the tasks meanwhile", function()
-    helper.each_procs(PROCS, function()
-      local n = go.atomic()
-      do
-        local g <close> = go.group()
-        local function again(i)
-          n:add(1)
-          if i > 0 then g:spawn(again, i - 1) end
-        end
-        g:spawn(again, 50)
-      end
-      assert.equal(51, n:load())
-    end)
-  end)
-
-  it("by go.exit waits, too", function()
-    helper.each_procs(PROCS, function()
-      local gate, ch = go.chan(), go.chan(1)
-      local task = helper.blocked(function()
-        local g <close> = go.group()
-        g:spawn(function() gate:recv() ch:send("ended") end)
-        go.exit("result")
-      end)
-      assert.same({ nil, "timeout" }, { task:join(0.002) })
-      gate:close()
-      assert.same({ true, "result" }, { task:join() })
-      assert.equal("ended", ch:recv(0))
-    end)
-  end)
-
-  it("because the CPU limit is exceeded cancels them", function()
-    local ended = go.chan(1)
-    local task = go.spawn({ cpu_limit = 0.01 }, function()
-      local g <close> = go.group()
-      g:spawn(function()
-        local _ <close> = closing(function() ended:send(true) end)
-        forever()
-      end)
-      while true do pcall(function() while true do end end) end
-    end)
-    local ok, err = task:join(helper.within(20))
-    assert.same({ false, "cpu limit exceeded" }, { ok, err })
-    assert.is_true(ended:recv(0))
-  end)
-
-  it("in a coroutine that is closed waits, too", function()
-    local n = go.atomic()
-    local co = coroutine.create(function()
-      local g <close> = go.group()
-      g:spawn(function() go.yield() n:add(1) end)
-      coroutine.yield()
-    end)
-    coroutine.resume(co)
-    coroutine.close(co)
-    assert.equal(1, n:load())
-  end)
-
-  it("is not struck by cancellation, and outlived by nobody", function()
-    helper.each_procs(PROCS, function()
-      for round = 1, 60 do
-        local alive = go.atomic()
-        local inside = go.chan()
-        local task = go.spawn(function()
-          local g <close> = go.group()
-          for i = 1, 4 do
-            g:spawn(function()
-              alive:add(1)
-              local _ <close> = closing(function()
-                go.sleep(0.0002)
-                alive:add(-1)
-              end)
-              if i == 1 then inside:close() end
-              if i == 2 and round % 3 == 0 then while true do end end
-              forever()
-            end)
-          end
-          if round % 2 == 0 then g:wait() end
-          forever()
-        end)
-        inside:recv()
-        task:cancel()
-        task:cancel()
-        assert.is_true(go.is_cancelled(select(2, task:join())))
-        assert.equal(0, alive:load())
-      end
-    end)
-  end)
-
-  it("waits although its goroutine is cancelled meanwhile", function()
-    helper.each_procs(PROCS, function()
-      local gate, done = go.chan(), go.chan(1)
-      local task = helper.blocked(function()
-        local g <close> = go.group()
-        g:spawn(function() gate:recv() done:send(true) end)
-      end)
-      task:cancel()
-      assert.same({ nil, "timeout" }, { task:join(0.002) })
-      gate:close()
-      assert.is_true((task:join()))
-      assert.is_true(done:recv(0))
-    end)
-  end)
-end)
-
-describe("groups in groups", function()
-  it("are cancelled with the outer one", function()
-    helper.each_procs(PROCS, function()
-      local outer, inner_ended = go.group(), go.atomic()
-      local inside = go.chan()
-      for _ = 1, 3 do
-        outer:spawn(function()
-          local inner <close> = go.group()
-          for _ = 1, 3 do
-            inner:spawn(function()
-              local _ <close> = closing(function() inner_ended:add(1) end)
-              inside:send(true)
-              forever()
-            end)
-          end
-          inner:wait()
-        end)
-      end
-      for _ = 1, 9 do inside:recv() end
-      outer:spawn(fail, "oops")
-      assert.equal("oops", select(2, wait(outer)))
-      assert.equal(9, inner_ended:load())
-    end)
-  end)
-
-  it("fail the outer one by their error", function()
-    local outer = go.group()
-    local sibling = outer:spawn(forever)
-    outer:spawn(function()
-      local inner <close> = go.group()
-      inner:spawn(fail, "deep")
-      local ok, err = inner:wait()
-      if not ok then error(err, 0) end
-    end)
-    assert.equal("deep", select(2, wait(outer)))
-    assert.equal("cancelled", sibling:status())
-  end)
-
-  it("do not fail it when they are cancelled alone", function()
-    local outer = go.group()
-    local task = outer:spawn(function()
-      local inner <close> = go.group()
-      inner:spawn(forever)
-      inner:cancel("inner")
-      return select(2, inner:wait()).reason
-    end)
-    assert.is_true(wait(outer))
-    assert.same({ true, "inner" }, { task:join() })
-  end)
-end)
-
-describe("a group and scopes", function()
-  it("with_timeout around it cancels its tasks", function()
-    helper.each_procs(PROCS, function()
-      local tasks = {}
-      local result = { go.with_timeout(0.01, function()
-        local g <close> = go.group()
-        tasks[1] = g:spawn(forever)
-        tasks[2] = g:spawn(function() while true do end end)
-        g:wait()
-      end) }
-      assert.same({ nil, "timeout" }, result)
-      assert.same({ "cancelled", "cancelled" }, statuses(tasks))
-    end)
-  end)
-
-  it("with_timeout that ends in time leaves no deadline behind", function()
-    local result = helper.lua([[
-      local go = require("goroutines")
-      go.with_timeout(3600, function()
-        local g <close> = go.group()
-        g:spawn(print, "ran")
-      end)
-      go.chan():recv()
-    ]])
-    assert.equal("ran\n", result.stdout)
-    assert.matches("all goroutines are asleep %- deadlock!", result.stderr)
-  end)
-
-  it("its tasks are in the scope where it was made, not where they were started", function()
-    local g = go.group()
-    local task
-    go.with_timeout(0.005, function()
-      task = g:spawn(function() go.sleep(0.02) return "ran" end)
-      forever()
-    end)
-    assert.same({ true, "ran" }, { task:join() })
-    assert.is_true(wait(g))
-    go.with_timeout(0.005, function() g = go.group() end)
-    task = g:spawn(forever)
-    assert.is_true(go.is_cancelled(select(2, task:join(helper.within(20)))))
-    assert_cancelled(nil, wait(g))
-  end)
-
-  it("a timed wait in it does not cancel, one in with_timeout neither", function()
-    local g, gate = go.group(), go.chan()
-    g:spawn(function() return gate:recv() end)
-    assert.same({ nil, "timeout" }, { go.with_timeout(0.002, g.wait, g) })
-    gate:send("later")
-    assert.same({ { true, "later", n = 2 } }, g:results())
-    assert.is_true(wait(g))
-  end)
-
-  it("made and used in a handler of a cancelled goroutine works", function()
-    local done = go.chan(1)
-    local task = helper.blocked(function()
-      go.with_timeout(3600, function()
-        local _ <close> = closing(function()
-          local g <close> = go.group()
-          g:spawn(function() go.sleep(0.001) return "handled" end)
-          done:send(g:results()[1][2])
-        end)
-        forever()
-      end)
-    end)
-    task:cancel()
-    task:join()
-    assert.equal("handled", done:recv(0))
-  end)
-
-  it("spawn is a waiting call of a cancelled goroutine", function()
-    local g = go.group()
-    local task = helper.blocked(function()
-      pcall(forever)
-      local ok, err = pcall(g.spawn, g, id)
-      local shielded = go.shield(function() return g:spawn(id, "shielded"):join() end)
-      return ok, go.is_cancelled(err), shielded
-    end)
-    task:cancel()
-    assert.same({ true, false, true, true }, { task:join() })
-    assert.equal(1, #g:results())
-  end)
-end)
-
-describe("failures in a group", function()
-  local function stderr_of(script)
-    local result = helper.lua('local go = require("goroutines")\n' .. script)
-    assert.equal(0, result.code)
-    return result.stderr
-  end
-
-  it("that wait has told are not reported", function()
-    assert.equal("", stderr_of([[
       local g = go.group()
-      g:spawn(error, "oops")
-      assert(not g:wait())
-      g = nil
-      collectgarbage()
-    ]]))
-  end)
-
-  it("that nobody was told are", function()
-    local text = stderr_of([[
-      do
-        local g <close> = go.group{ on_error = "collect" }
-        g:spawn({ name = "a" }, error, "one")
-        g:spawn({ name = "b" }, error, "two")
-        g:spawn({ name = "c" }, error, "three"):join()
+      for round = 1, 5 do
+        g:spawn(fail, round)
+        local other = g:spawn(forever)
+        assert.equal(round, select(2, wait(g)))
+        assert.equal("cancelled", other:status())
+        assert.equal(2, #g:results())
+        g:spawn(function() go.sleep(0) return round end)
+        assert.same({ { true, round, n = 2 } }, g:results())
+        assert.is_true(wait(g))
       end
-      collectgarbage()
-      collectgarbage()
-      io.stderr:write("before the end\n")
-    ]])
-    assert.matches('"a": one.*"b": two.*before the end\n$', text)
-    assert.is_nil(text:find("three"))
+    end)
   end)
 
-  it("that completed or results have told are not, once they are joined", function()
-    assert.equal("", stderr_of([[
-      local g = go.group{ on_error = "collect" }
-      for i = 1, 3 do g:spawn(error, i) end
-      for task in g:completed() do task:join() end
-      g:wait()
-      g:spawn(error, 4)
-      g:results()
-    ]]))
+  it("keeps a failure until a wait has told it", function()
+    local g = go.group()
+    g:spawn(fail, "told"):join()
+    assert.equal(1, #g:results())
+    for _ in g:completed() do end
+    assert.equal("told", select(2, g:wait()))
+    assert.is_true(g:wait())
   end)
 
-  it("by cancellation are not", function()
-    assert.equal("", stderr_of([[
-      pcall(function()
-        local g <close> = go.group()
-        g:spawn(go.sleep, 3600)
-        error("x")
-      end)
-    ]]))
-  end)
-end)
-
-describe("a wait for a group that can never end", function()
-  it("is told as a deadlock, with how many are alive", function()
-    local result = helper.lua([[
-      local go = require("goroutines")
-      local g <close> = go.group({ limit = 2 })
-      g:spawn(function() go.chan():recv() end)
-      g:spawn(function() go.chan():recv() end)
-      go(function() g:spawn(print) end)
-      local ok, err = pcall(g.wait, g)
-      print(ok, err)
-      error("leave", 0)
-    ]])
-    assert.matches("all goroutines are asleep %- deadlock!", result.stdout)
-    assert.matches("goroutine 1 %[group wait%]:\n\twaiting for group: %S+ %(2 alive%)",
-      result.stderr)
-    assert.matches("%[group spawn%]:\n\twaiting to spawn in group: %S+ %(2 of 2 alive%)",
-      result.stderr)
-  end)
-
-  it("is shown by go.dump", function()
+  it("goes on in the same round when the wait has timed out", function()
     local g, gate = go.group(), go.chan()
-    g:spawn(function() gate:recv() end)
-    local task = helper.blocked(function() g:wait() end)
-    local path = os.tmpname()
-    go.dump(path)
-    local file <close> = assert(io.open(path))
-    local text = file:read("a")
-    os.remove(path)
+    g:spawn(function() gate:recv() return 1 end)
+    g:wait(0)
+    g:spawn(id, 2)
     gate:close()
-    assert.is_true((task:join()))
-    assert.matches("waiting for " .. tostring(g):gsub("%p", "%%%0") .. " %(1 alive%)", text)
+    assert.is_true(wait(g))
+    assert.same({ { true, 1, n = 2 }, { true, 2, n = 2 } }, g:results())
   end)
 end)
 
@@ -1024,44 +437,5 @@ describe("misuse of a group", function()
       assert.is_false(ok)
       assert.matches(case[1], err, 1, true)
     end
-  end)
-end)
-
-describe("many groups at once", function()
-  it("account for every task, with failures, limits and cancellations", function()
-    local failures = go.chan(1) -- all but the first are dropped
-    local _ <close> = helper.configure({ on_error = failures })
-    helper.each_procs(PROCS, function()
-      local begun, ended = go.atomic(), go.atomic()
-      local function work(kind)
-        begun:add(1)
-        local _ <close> = closing(function() ended:add(1) end)
-        if kind == 0 then fail("failed") end
-        if kind == 1 then go.sleep(0.002) end
-        if kind == 2 then for _ = 1, 5 do go.yield() end end
-        if kind == 3 then while true do go.sleep(0.0005) go.self():cancel() end end
-      end
-      local tasks = {}
-      for i = 1, 60 do
-        tasks[i] = go.spawn(function()
-          local g <close> = go.group({
-            limit = i % 4 > 0 and i % 4 or nil,
-            on_error = i % 5 == 0 and "collect" or "cancel",
-          })
-          for round = 1, 4 do
-            for n = 1, 6 do g:spawn(work, (i + round + n) % 7) end
-            if i % 7 == 0 then g:cancel() end
-            if i % 3 == 0 then go.with_timeout(0.001, g.wait, g) end
-            g:wait()
-          end
-        end)
-        if i % 6 == 0 then tasks[i]:cancel() end
-      end
-      for i = 1, 60 do
-        local ok, err = tasks[i]:join(helper.within(20))
-        assert.is_true(ok or go.is_cancelled(err), tostring(err))
-      end
-      assert.equal(begun:load(), ended:load())
-    end)
   end)
 end)
