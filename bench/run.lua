@@ -23,6 +23,7 @@ local CASES = {
   { name = "mutex", procs = { 1, 2 } },
   { name = "rwmutex", procs = { 1, 2 } },
   { name = "waitgroup", procs = { 1, 2 } },
+  { name = "group", procs = { 1, 2 } },
   { name = "atomic", procs = { 1, 2 } },
   { name = "semaphore", procs = { 1, 2 } },
   { name = "transfer", procs = { 1 }, section = "transfer" },

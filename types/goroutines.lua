@@ -428,7 +428,7 @@ function go.with_timeout(s, f, ...) end
 ---   assert(sum == 2870)
 --- end
 --- ```
----@param opts? goroutines.group_options
+---@param opts? goroutines.group_options none by default
 ---@return goroutines.group g
 function go.group(opts) end
 
@@ -451,8 +451,8 @@ function go.group(opts) end
 --- served by `go.waitgroup` and `go.semaphore`.
 ---
 --- A group that is collected without having been closed leaves its tasks alone.
---- Its goroutines may start more in it, but those with a limit may come to wait for
---- each other's places.
+--- Tasks may start more in their own group; where it has a limit, they may come to
+--- wait for each other's places.
 ---@class goroutines.group
 --- Waits until all have ended. If the block is left by an error, they are cancelled
 --- first. Nobody can be started in the group afterwards; how it went, `g:wait()` and

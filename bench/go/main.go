@@ -27,6 +27,7 @@ var cases = map[string]func(){
 	"mutex":            mutex,
 	"rwmutex":          rwmutex,
 	"waitgroup":        waitgroup,
+	"group":            group,
 	"atomic":           atomicAdd,
 	"semaphore":        semaphore,
 	"transfer":         transfer,
