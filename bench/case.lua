@@ -20,6 +20,15 @@ function case.report_ns(name, seconds, times)
   case.report(name, seconds / times * 1e9, "ns")
 end
 
+-- Percentiles of a list of seconds, which is sorted.
+function case.report_late(prefix, late)
+  local function rank(p) return late[math.ceil(p * #late)] * 1e6 end
+  table.sort(late)
+  case.report(prefix .. "p50", rank(0.5), "us")
+  case.report(prefix .. "p99", rank(0.99), "us")
+  case.report(prefix .. "max", rank(1), "us")
+end
+
 -- How long f() takes.
 function case.seconds(f)
   local start = go.now()

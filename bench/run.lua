@@ -20,12 +20,15 @@ local CASES = {
   { name = "parallel_speedup", procs = { 2 } },
   { name = "preempt_cost", procs = { 1 } },
   { name = "sleeper", procs = { 2 } },
+  { name = "wakeup", procs = { 2 } },
+  { name = "sleepers", procs = { 2 } },
   { name = "mutex", procs = { 1, 2 } },
   { name = "rwmutex", procs = { 1, 2 } },
   { name = "waitgroup", procs = { 1, 2 } },
   { name = "group", procs = { 1, 2 } },
   { name = "atomic", procs = { 1, 2 } },
   { name = "semaphore", procs = { 1, 2 } },
+  { name = "echo", procs = { 1, 2 } },
   { name = "transfer", procs = { 1 }, section = "transfer" },
 }
 

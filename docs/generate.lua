@@ -111,7 +111,10 @@ end
 local tags = {}
 
 function tags.class(block, text)
-  block.class = { name = text:match("^[%w_.]+"), text = block.lines }
+  block.class = {
+    name = text:match("^[%w_.]+"), parent = text:match(":%s*([%w_.]+)"),
+    text = block.lines,
+  }
   block.lines = {}
 end
 
@@ -195,6 +198,7 @@ end
 local function add_class(reader, block, var)
   local class = new_entry(block.class.text)
   class.name, class.var, class.title = block.class.name, var, block.class.name
+  class.parent = block.class.parent
   class.fields, class.members, class.operators = block.fields, {}, {}
   reader.reference.classes[class.name] = class
   reader.class_of[var or class.name] = class
@@ -218,12 +222,19 @@ end
 
 local function add_function(reader, block, var, mark, name, arguments)
   local entry = add_member(reader, block, var, name)
-  local path = var .. mark .. name
+  local path = (reader.class_of[var].prefix or "") .. var .. mark .. name
   entry.is_function, entry.arguments = true, arguments
   entry.title = ("%s(%s)"):format(path, arguments_of_function(entry, arguments))
   for _, text in ipairs(block.overloads) do
     table.insert(entry.overloads, ("%s(%s)"):format(path, arguments_of_type(text)))
   end
+end
+
+-- A table of functions inside another: they are called by both names.
+local function add_namespace(reader, block, var, name)
+  reader.class_of[name].prefix = var .. "."
+  local entry = add_member(reader, block, var, name)
+  entry.title, entry.is_namespace = var .. "." .. name, true
 end
 
 -- The line of code below a block.
@@ -235,6 +246,10 @@ local function bind(reader, block, line)
   var = line:match("^local (%w+) = {}$")
   if var then
     return add_class(reader, block, var)
+  end
+  var, name = line:match("^(%w+)%.(%w+) = (%w+)$")
+  if var and reader.class_of[name] then
+    return add_namespace(reader, block, var, name)
   end
   var, name = line:match("^(%w+)%.([%w_]+) = nil$")
   if var then

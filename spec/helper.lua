@@ -198,6 +198,7 @@ end
 
 local COUNTERS = {
   "goroutines", "channels", "timers", "sync_objects", "messages",
+  "descriptors",
 }
 
 -- The live counts of the runtime, after the garbage is gone.

@@ -1,7 +1,7 @@
 -- The folders of csrc are layers: a file includes headers of its own layer and
 -- of those before it, and only some layers know Lua or libuv.
 
-local LAYERS = { "base", "value", "sched", "sync", "lib" }
+local LAYERS = { "base", "value", "sched", "sync", "io", "lib" }
 local rank = {}
 for i, layer in ipairs(LAYERS) do
   rank[layer] = i
@@ -12,6 +12,7 @@ local FORBIDDEN = {
   base = { "lua.h", "lauxlib.h", "uv.h" },
   value = { "uv.h" },
   sync = { "lua.h", "lauxlib.h", "uv.h" },
+  io = { "lua.h", "lauxlib.h" },
   lib = { "uv.h" },
 }
 

@@ -5,7 +5,7 @@ local helper = require("spec.helper")
 
 -- Runs a script beside hogs, on two processors and with short slices.
 local function output(script, options)
-  options = options or {}
+  options = options or { limit = 25 }
   options[1] = [[
     local go = require("goroutines")
     go.procs(2)

@@ -44,6 +44,29 @@ local function operators(meta)
   return keys(set)
 end
 
+-- What a class has of its own and by inheritance.
+local function all_of(class, kind)
+  local set = {}
+  while class do
+    for key, entry in pairs(class[kind]) do
+      set[key] = entry
+    end
+    class = reference.classes[class.parent]
+  end
+  return set
+end
+
+-- The tables of functions in the module, by their class.
+local function namespaces()
+  local found = {}
+  for name, entry in pairs(reference.classes.goroutines.members) do
+    if entry.is_namespace then
+      found[entry.type] = go[name]
+    end
+  end
+  return found
+end
+
 -- One handle of each kind.
 local function handles()
   local timer, ticker = go.timer(3600, print), go.ticker(3600)
@@ -51,11 +74,17 @@ local function handles()
   ticker:stop()
   local task = go.spawn({ name = "named" }, function() end)
   task:join()
+  local listener = go.net.listen("127.0.0.1", 0)
+  local conn = go.net.connect("127.0.0.1", listener:port())
+  local process = go.process.spawn({ "true", stdin = "pipe", stdout = "pipe",
+                                     stderr = "pipe" })
   return {
     go.chan(), go.chan():sending(1), task, timer, ticker, go.mutex(),
     go.mutex():guard(), go.rwmutex(), go.waitgroup(), go.once(),
     go.cond(go.mutex()), go.semaphore(1), go.barrier(1), go.atomic(), go.map(),
     go.group(),
+    listener, conn, go.net.udp(), process, process.stdin,
+    go.fs.open("README.md"),
   }
 end
 
@@ -86,8 +115,15 @@ describe("the reference", function()
     assert.same(keys(go), keys(class.members))
     assert.same(operators(getmetatable(go)), keys(class.operators))
     for name, entry in pairs(class.members) do
-      local expected = entry.is_function and "function" or "userdata"
+      local expected = entry.is_function and "function"
+        or entry.is_namespace and "table" or "userdata"
       assert.equal(expected, type(go[name]), name)
+    end
+  end)
+
+  it("has what its tables of functions have", function()
+    for class, functions in pairs(namespaces()) do
+      assert.same(keys(functions), keys(reference.classes[class].members))
     end
   end)
 
@@ -96,8 +132,10 @@ describe("the reference", function()
       local meta = debug.getmetatable(handle)
       local class = reference.classes[meta.__name]
       assert.is_table(class, meta.__name)
-      assert.same(keys(methods(meta)), keys(class.members), meta.__name)
-      assert.same(operators(meta), keys(class.operators), meta.__name)
+      assert.same(keys(methods(meta)), keys(all_of(class, "members")),
+        meta.__name)
+      assert.same(operators(meta), keys(all_of(class, "operators")),
+        meta.__name)
     end
   end)
 
@@ -112,6 +150,9 @@ describe("the reference", function()
 
   it("has no class with methods but those of handles", function()
     local known = { goroutines = true }
+    for class in pairs(namespaces()) do
+      known[class] = true
+    end
     for _, handle in ipairs(handles()) do
       known[debug.getmetatable(handle).__name] = true
     end

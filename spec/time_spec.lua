@@ -184,6 +184,38 @@ describe("go.timer", function()
     assert.same({ nil, "timeout" }, { out:recv(0.03) })
   end)
 
+  it("of many, stopped while they run out, runs or was stopped", function()
+    local ran, stopped, timers = go.chan(200), 0, {}
+    for i = 1, 200 do
+      timers[i] = go.timer(i * 1e-4, function() ran:send(i) end)
+    end
+    go.sleep(0.01)
+    for i = 1, 200 do
+      stopped = stopped + (timers[i]:stop() and 1 or 0)
+    end
+    helper.wait_until(function() return #ran + stopped == 200 end)
+    go.sleep(0.03)
+    assert.equal(200, #ran + stopped)
+    assert.is_true(stopped > 0 and #ran > 0)
+  end)
+
+  it("leaves nothing behind once it was stopped, of tens of thousands", function()
+    local before = go.stats().timers
+    local timers, ch = {}, go.chan()
+    for i = 1, 20000 do
+      timers[i] = go.timer(3600 + i, function() ch:send(i) end)
+    end
+    for i = 1, 20000 do
+      assert(timers[i]:stop())
+    end
+    timers = nil
+    collectgarbage()
+    collectgarbage()
+    assert.equal(before, go.stats().timers)
+    assert.is_nil(timers)
+    assert.same({ nil, "timeout" }, { ch:recv(0) })
+  end)
+
   it("is not pending any more once it has run", function()
     local out = go.chan()
     local timer = go.timer(0, function() out:send("ran") end)

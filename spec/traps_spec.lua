@@ -334,6 +334,26 @@ describe("a sleep", function()
   end)
 end)
 
+describe("a sleep while signals rain on the process", function()
+  it("neither ends early nor lasts longer", function()
+    assert.equal("true\ttrue\n", output([[
+      local sender = io.popen("for i in $(seq 400); do kill -URG $PPID || exit; " ..
+        "kill -WINCH $PPID; kill -CHLD $PPID; done 2>/dev/null")
+      local function sleep()
+        local start = go.now()
+        for _ = 1, 20 do
+          go.sleep(0.01)
+        end
+        return since(start)
+      end
+      local task = go.spawn(sleep)
+      local in_main, _, in_task = sleep(), task:join()
+      sender:close()
+      print(in_main >= 0.2 and in_task >= 0.2, in_main < 2 and in_task < 2)
+    ]], { limit = 20 }))
+  end)
+end)
+
 describe("many processors", function()
   it("fit into the usual limit of descriptors, or are refused", function()
     assert.equal("true\n", output([[

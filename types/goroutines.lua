@@ -33,12 +33,15 @@
 --- misused when it is not as described here; so is NaN as a time, an unknown key
 --- of a table of options, and for most functions an argument too many. A method
 --- called on something else raises `calling 'send' on bad self (...)`. `Raises`
---- does not repeat these, nor two errors that are general:
+--- does not repeat these, nor three errors that are general:
 ---
 --- - `not enough memory`;
 --- - `all goroutines are asleep - deadlock!`, in main, from a wait that can
 ---   never end, after all goroutines have been shown on stderr. `pcall` may
----   catch it, and main goes on.
+---   catch it, and main goes on;
+--- - `bad call of '...' (this process was forked: ...)`, from every function, in
+---   the child of a fork that a C module has made. Plain Lua works on there, and
+---   the child may end in any way.
 ---
 --- Ctrl-C raises `interrupted!` in a wait of main, as it does in a computation.
 ---
@@ -207,9 +210,30 @@ function go.exit(...) end
 ---@return any ... the results of `f`
 function go.blocking(f, ...) end
 
+--- Waits for a descriptor of another library, such as a database's or LuaSocket's
+--- `getfd`, so that its calls that do not block can be used. It stays the other
+--- library's. A regular file is always ready.
+---
+--- Waits: until the descriptor is ready, or for `timeout`.
+---
+--- Raises: nothing.
+---
+--- Go: what the runtime does for its own descriptors
+---@param fd integer the descriptor
+---@param mode "r"|"w" for reading or for writing
+---@param timeout? number seconds
+---@return true? ready
+---@return string? reason `"timeout"` or the message
+---@return string? code the error's name
+function go.wait_fd(fd, mode, timeout) end
+
 --- Keeps the running goroutine on the OS thread it is on, and other goroutines
 --- off that thread, until it is unlocked as often as it was locked. For C
 --- libraries that are bound to a thread. Main is always on its own thread.
+---
+--- That is done by itself for a goroutine that waits or is preempted in a callback
+--- of a C module, until it goes on: such a module may hold a lock of its thread, as
+--- SQLite does around functions of its users. Each that waits there takes a thread.
 ---
 --- Waits: never.
 ---
@@ -1603,6 +1627,912 @@ local barrier = {}
 ---@return "timeout"? reason it has left, and is not counted any more
 function barrier:wait(timeout) end
 
+-- Streams --------------------------------------------------------------------
+
+--- What can be read and written byte by byte: connections, and the pipes of
+--- processes. One goroutine at a time may read, and one may write; a second one
+--- raises `bad call of 'read' (...)`. Any goroutine may close it, or set time
+--- limits, at any time.
+---
+--- Failures of the system are returned as `nil, message, code`, with the error's
+--- name as the code: `nil, "connection refused", "ECONNREFUSED"`. A stream that
+--- was closed, by whomever, gives `nil, "closed"`.
+---@class goroutines.stream
+--- Closes it at the end of the block.
+---@operator close
+local stream = {}
+
+--- Reads by formats, as files of `io` do:
+---
+--- | format | reads |
+--- |---|---|
+--- | `"l"` (default) | a line without its end |
+--- | `"L"` | a line with its end |
+--- | `"n"` | a number |
+--- | `"a"` | all until the end; `""` at the end |
+--- | a number | so many bytes, or what there is before the end |
+--- | `"s"` | what is there, at least one byte |
+---
+--- At the end of the stream the result is nil, and formats behind it are not read.
+--- If the time limit passes nothing is lost: what was read is there for the next
+--- call.
+---
+--- Waits: until it has what was asked for, as long as the time limit for reading.
+---
+--- Raises: nothing.
+---
+--- Go: `bufio.Reader`
+---@param ... string|integer formats
+---@return any v what the first format gives; one result for each
+---@return string? reason `"timeout"`, `"closed"`, or the message
+---@return string? code the error's name
+function stream:read(...) end
+
+--- An iterator that reads by formats until the end.
+---
+--- Waits: never; the iterator does, as `stream:read()`.
+---
+--- Raises: nothing; the iterator raises what is no end, such as `timeout`.
+---
+--- Go: `bufio.Scanner`
+---@param ... string|integer formats, as of `stream:read()`; `"l"` if there are none
+---@return function next
+function stream:lines(...) end
+
+--- Writes all of the strings and numbers, at once if there is room. After a failure
+--- or a passed time limit some of them may have been written.
+---
+--- Waits: until the system has taken all, as long as the time limit for writing.
+---
+--- Raises: nothing.
+---
+--- Go: `net.Buffers.WriteTo`
+---@param ... string|number what to write
+---@return goroutines.stream? stream itself
+---@return string? reason `"timeout"`, `"closed"`, or the message
+---@return string? code the error's name
+function stream:write(...) end
+
+--- Ends writing: the other side finds the end of the stream. Reading goes on. What is
+--- no connection is closed.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: `TCPConn.CloseWrite`
+---@return true? done
+---@return string? reason `"closed"` or the message
+---@return string? code the error's name
+function stream:shutdown() end
+
+--- Closes it. Those who read or write get `nil, "closed"`. A stream that nobody has
+--- any more is closed by the garbage collector.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: `Conn.Close`
+---@return true? done
+---@return "closed"? reason when it was closed already
+function stream:close() end
+
+--- Sets how long each call that reads or writes may take. It holds at once also
+--- for calls of other goroutines that wait, counted from now.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: `Conn.SetDeadline`, which names a point in time
+---@param s? number seconds; nil for no limit, as at first; 0 or less does not wait
+function stream:set_timeout(s) end
+
+--- Sets how long each call that reads may take.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: `Conn.SetReadDeadline`
+---@param s? number as of `stream:set_timeout()`
+function stream:set_read_timeout(s) end
+
+--- Sets how long each call that writes may take.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: `Conn.SetWriteDeadline`
+---@param s? number as of `stream:set_timeout()`
+function stream:set_write_timeout(s) end
+
+--- What the process was started with, as a stream. It has a buffer of its own:
+--- what one of `io.stdin` and `go.stdin` has read, the other does not see.
+---
+--- Go: `os.Stdin`
+---@type goroutines.stream
+go.stdin = nil
+
+--- Where the process's output goes. What stock `io` has not yet written goes first.
+---
+--- Go: `os.Stdout`
+---@type goroutines.stream
+go.stdout = nil
+
+--- Where its errors go.
+---
+--- Go: `os.Stderr`
+---@type goroutines.stream
+go.stderr = nil
+
+-- Signals --------------------------------------------------------------------
+
+--- Listens to signals of the process: a channel that gets their names, with a
+--- capacity of 16; signals that come while it is full are dropped. Closing it ends
+--- the listening; so does the garbage collector when nobody has it any more. When
+--- nobody listens to a signal, it does again what it did before.
+---
+--- Waits: never for long.
+---
+--- Raises: `bad argument ...` for what is no signal, or cannot be caught: `"KILL"`,
+--- `"STOP"`, faults, and the one of `preempt_signal`.
+---
+--- Go: `signal.Notify`
+---
+--- ```lua
+--- local stop = go.signal("INT", "TERM")
+--- local i, name = go.select(stop, go.after(0.01))
+--- if i == 1 then print("stopped by", name) end
+--- stop:close()
+--- ```
+---@param ... string names of signals, as `"INT"`
+---@return goroutines.chan? ch
+---@return string? message
+---@return string? code the error's name
+function go.signal(...) end
+
+-- Network --------------------------------------------------------------------
+
+--- [io.md](io.md) tells how servers are written.
+---@class goroutines.net
+local net = {}
+
+--- TCP, Unix sockets, datagrams, names of hosts.
+---@type goroutines.net
+go.net = net
+
+--- Connects by TCP. The addresses of a name are tried one after the other.
+---
+--- Waits: until it is connected or the last address fails, or for `opts.timeout`.
+---
+--- Raises: nothing.
+---
+--- Go: `net.Dialer.Dial`
+---
+--- ```lua
+--- local l = go.net.listen("127.0.0.1", 0)
+--- go(function()
+---   for conn in l do
+---     go(function()
+---       for line in conn:lines() do conn:write(line:upper(), "\n") end
+---     end)
+---   end
+--- end)
+--- local conn <close> = assert(go.net.connect("127.0.0.1", l:port()))
+--- conn:write("hello\n")
+--- assert(conn:read() == "HELLO")
+--- ```
+---@param host string a name or an address; `""` is this machine
+---@param port integer at that host
+---@param opts? goroutines.connect_options see below
+---@return goroutines.connection? conn
+---@return string? reason `"timeout"` or the message
+---@return string? code the error's name; `EAI_...` for names
+function net.connect(host, port, opts) end
+
+--- Options of `go.net.connect` and `go.net.connect_unix`.
+---@class goroutines.connect_options
+---@field timeout? number seconds until it gives up; none: as long as the system tries
+---@field nodelay? boolean as `conn:set_nodelay()`; true
+---@field keepalive? number as `conn:set_keepalive()`; none
+
+--- Connects to the Unix socket at a path.
+---
+--- Waits: while the listener's queue is full, or for `opts.timeout`.
+---
+--- Raises: nothing.
+---
+--- Go: `net.Dial("unix", path)`
+---@param path string where it is
+---@param opts? goroutines.connect_options see below
+---@return goroutines.connection? conn
+---@return string? reason `"timeout"` or the message
+---@return string? code the error's name
+function net.connect_unix(path, opts) end
+
+--- Listens for connections by TCP.
+---
+--- Waits: for the address, if `host` is a name.
+---
+--- Raises: nothing.
+---
+--- Go: `net.Listen`
+---@param host string an address of this machine, or a name of one; `"*"` or `""` for all, of IPv4 and IPv6
+---@param port integer 0 picks a free one
+---@param opts? goroutines.listen_options see below
+---@return goroutines.listener? listener
+---@return string? message
+---@return string? code the error's name
+function net.listen(host, port, opts) end
+
+--- Options of `go.net.listen` and `go.net.listen_unix`.
+---@class goroutines.listen_options
+---@field backlog? integer how many connections may wait to be accepted; as many as the system allows
+---@field reuseport? boolean others that say so too may listen at the same port; false
+---@field ipv6only? boolean no connections of IPv4 to an address of IPv6; false
+
+--- Listens at a path, which must not exist, and is removed when the listener is
+--- closed.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: `net.Listen("unix", path)`
+---@param path string where it is
+---@param opts? goroutines.listen_options see below
+---@return goroutines.listener? listener
+---@return string? message
+---@return string? code the error's name
+function net.listen_unix(path, opts) end
+
+--- The addresses of a host, in the order in which they are best tried.
+---
+--- Waits: for the answer.
+---
+--- Raises: nothing.
+---
+--- Go: `net.LookupHost`
+---@param name string of the host
+---@return string[]? addresses
+---@return string? message
+---@return string? code the error's name, `EAI_...`
+function net.resolve(name) end
+
+--- A socket for datagrams.
+---
+--- Waits: for the address, if `host` is a name.
+---
+--- Raises: nothing.
+---
+--- Go: `net.ListenUDP`
+---
+--- ```lua
+--- local a, b = go.net.udp(), go.net.udp("127.0.0.1")
+--- assert(a:send("ping", "127.0.0.1", b:port()))
+--- local data, host, port = b:receive(1)
+--- assert(data == "ping" and port == a:port())
+--- ```
+---@param host? string the address to receive at; all if there is none
+---@param port? integer none or 0 picks a free one
+---@return goroutines.udp? udp
+---@return string? message
+---@return string? code the error's name
+function net.udp(host, port) end
+
+--- A connection, of TCP or by a Unix socket: a stream with two ends.
+---@class goroutines.connection: goroutines.stream
+local conn = {}
+
+--- The address of the other end.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: `Conn.RemoteAddr`
+---@return string? host or the path of a Unix socket, `""` if it has none
+---@return integer|string|nil port of TCP; else `"closed"` or the message
+---@return string? code the error's name
+function conn:peer() end
+
+--- The address of this end.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: `Conn.LocalAddr`
+---@return string? host or the path of a Unix socket, `""` if it has none
+---@return integer|string|nil port of TCP; else `"closed"` or the message
+---@return string? code the error's name
+function conn:address() end
+
+--- Whether little data is sent at once, as at first, or held back for a moment for
+--- more to come. Of TCP only.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: `TCPConn.SetNoDelay`
+---@param on boolean whether it is
+---@return true? done
+---@return string? reason `"closed"` or the message
+---@return string? code the error's name
+function conn:set_nodelay(on) end
+
+--- Has the system ask, when nothing comes for so long, whether the other side is still
+--- there. Of TCP only.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: `TCPConn.SetKeepAlivePeriod`
+---@param s? number seconds, at most 32,767; nil or 0 for not, as at first
+---@return true? done
+---@return string? reason `"closed"` or the message
+---@return string? code the error's name
+function conn:set_keepalive(s) end
+
+--- What accepts connections. Any number of goroutines may do so at a time.
+---@class goroutines.listener
+--- Accepts a connection, as `listener:accept()` does, so that
+--- `for conn in listener do` runs for each until the listener is closed.
+---
+--- Results:
+--- - `conn` (`goroutines.connection?`): nil when it is closed
+---
+--- Waits: until there is one.
+---
+--- Raises: what else went wrong, such as too many open files.
+---
+--- Go: none
+---@overload fun(): goroutines.connection?
+--- Closes it at the end of the block.
+---@operator close
+local listener = {}
+
+--- Accepts a connection.
+---
+--- Waits: until there is one, or for `timeout`.
+---
+--- Raises: nothing.
+---
+--- Go: `Listener.Accept`
+---@param timeout? number seconds
+---@return goroutines.connection? conn
+---@return string? reason `"timeout"`, `"closed"`, or the message
+---@return string? code the error's name
+function listener:accept(timeout) end
+
+--- Where it listens.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: `Listener.Addr`
+---@return string? host or the path of a Unix socket
+---@return integer|"closed"|nil port of TCP
+function listener:address() end
+
+--- The port at which it listens.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: `Listener.Addr`
+---@return integer? port nil for a Unix socket
+---@return "closed"? reason
+function listener:port() end
+
+--- Closes it. Those who accept get `nil, "closed"`, and loops over it end.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: `Listener.Close`
+---@return true? done
+---@return "closed"? reason when it was closed already
+function listener:close() end
+
+--- A socket for datagrams. Any number of goroutines may use it at a time.
+---@class goroutines.udp
+--- Closes it at the end of the block.
+---@operator close
+local udp = {}
+
+--- Sends a datagram.
+---
+--- Waits: until the system has room for it; for the address, if `host` is a name.
+---
+--- Raises: nothing.
+---
+--- Go: `UDPConn.WriteTo`
+---@param data string the bytes
+---@param host string a name or an address
+---@param port integer at that host
+---@return true? done
+---@return string? reason `"closed"` or the message
+---@return string? code the error's name
+function udp:send(data, host, port) end
+
+--- Receives a datagram.
+---
+--- Waits: until there is one, or for `timeout`.
+---
+--- Raises: nothing.
+---
+--- Go: `UDPConn.ReadFrom`
+---@param timeout? number seconds
+---@return string? data
+---@return string? host the sender's address; or `"timeout"`, `"closed"`, or the message
+---@return integer|string|nil port the sender's; or the error's name
+function udp:receive(timeout) end
+
+--- Where it receives.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: `UDPConn.LocalAddr`
+---@return string? host
+---@return integer|"closed"|nil port
+function udp:address() end
+
+--- The port at which it receives.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: `UDPConn.LocalAddr`
+---@return integer? port
+---@return "closed"? reason
+function udp:port() end
+
+--- Closes it. Those who receive get `nil, "closed"`.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: `UDPConn.Close`
+---@return true? done
+---@return "closed"? reason when it was closed already
+function udp:close() end
+
+-- Files ----------------------------------------------------------------------
+
+--- Files and directories. The calls block the thread they run on, and others go
+--- on at once elsewhere. Failures are `nil, message, code`, the message with the path
+--- in front: `nil, "x: no such file or directory", "ENOENT"`.
+---@class goroutines.fs
+local fs = {}
+
+--- Files and directories, without keeping other goroutines.
+---@type goroutines.fs
+go.fs = fs
+
+--- Opens a file.
+---
+--- Waits: for the disk.
+---
+--- Raises: nothing.
+---
+--- Go: `os.OpenFile`
+---@param path string where it is
+---@param mode? string as of `io.open`; `"r"`
+---@return goroutines.file? f
+---@return string? message
+---@return string? code the error's name
+function fs.open(path, mode) end
+
+--- Reads the whole of a file.
+---
+--- Waits: for the disk.
+---
+--- Raises: nothing.
+---
+--- Go: `os.ReadFile`
+---@param path string where it is
+---@return string? data
+---@return string? message
+---@return string? code the error's name
+function fs.read_file(path) end
+
+--- Writes the whole of a file, which is made, or emptied before.
+---
+--- Waits: for the disk.
+---
+--- Raises: nothing.
+---
+--- Go: `os.WriteFile`
+---@param path string where it is
+---@param data string the bytes
+---@return true? done
+---@return string? message
+---@return string? code the error's name
+function fs.write_file(path, data) end
+
+--- Tells what a path leads to.
+---
+--- Waits: for the disk.
+---
+--- Raises: nothing.
+---
+--- Go: `os.Stat`
+---@param path string where it is
+---@return goroutines.fs_info? info
+---@return string? message
+---@return string? code the error's name
+function fs.stat(path) end
+
+--- Tells what is at a path, also if it is a link.
+---
+--- Waits: for the disk.
+---
+--- Raises: nothing.
+---
+--- Go: `os.Lstat`
+---@param path string where it is
+---@return goroutines.fs_info? info
+---@return string? message
+---@return string? code the error's name
+function fs.lstat(path) end
+
+--- What `go.fs.stat` tells.
+---@class goroutines.fs_info
+---@field type "file"|"directory"|"link"|"fifo"|"socket"|"char"|"block"|"unknown" what it is
+---@field size integer bytes
+---@field mode integer permissions
+---@field mtime number when it was last written to, in seconds since the epoch
+---@field atime number when it was last read
+---@field ctime number when it was last changed in any way
+---@field uid integer its owner
+---@field gid integer its group
+---@field ino integer its number
+---@field nlink integer how many names it has
+
+--- Lists a directory, sorted by name.
+---
+--- Waits: for the disk.
+---
+--- Raises: nothing.
+---
+--- Go: `os.ReadDir`
+---@param path string where it is
+---@return goroutines.fs_entry[]? entries
+---@return string? message
+---@return string? code the error's name
+function fs.readdir(path) end
+
+--- An entry of a directory.
+---@class goroutines.fs_entry
+---@field name string without the directory
+---@field type string as of `go.fs.stat`
+
+--- Makes a directory.
+---
+--- Waits: for the disk.
+---
+--- Raises: nothing.
+---
+--- Go: `os.Mkdir`
+---@param path string where it is
+---@param mode? integer permissions, less the umask; octal 777
+---@return true? done
+---@return string? message
+---@return string? code the error's name
+function fs.mkdir(path, mode) end
+
+--- Makes a directory with a name of its own.
+---
+--- Waits: for the disk.
+---
+--- Raises: nothing.
+---
+--- Go: `os.MkdirTemp`
+---@param template string a path that ends in `XXXXXX`
+---@return string? path
+---@return string? message
+---@return string? code the error's name
+function fs.mkdtemp(template) end
+
+--- Renames a file or directory; what had that name is replaced.
+---
+--- Waits: for the disk.
+---
+--- Raises: nothing.
+---
+--- Go: `os.Rename`
+---@param path string where it is
+---@param to string its new path
+---@return true? done
+---@return string? message
+---@return string? code the error's name
+function fs.rename(path, to) end
+
+--- Removes a file.
+---
+--- Waits: for the disk.
+---
+--- Raises: nothing.
+---
+--- Go: `os.Remove`
+---@param path string where it is
+---@return true? done
+---@return string? message
+---@return string? code the error's name
+function fs.unlink(path) end
+
+--- Removes an empty directory.
+---
+--- Waits: for the disk.
+---
+--- Raises: nothing.
+---
+--- Go: `os.Remove`
+---@param path string where it is
+---@return true? done
+---@return string? message
+---@return string? code the error's name
+function fs.rmdir(path) end
+
+--- Makes a symbolic link.
+---
+--- Waits: for the disk.
+---
+--- Raises: nothing.
+---
+--- Go: `os.Symlink`
+---@param target string what it leads to
+---@param path string where it is made
+---@return true? done
+---@return string? message
+---@return string? code the error's name
+function fs.symlink(target, path) end
+
+--- Tells what a symbolic link leads to.
+---
+--- Waits: for the disk.
+---
+--- Raises: nothing.
+---
+--- Go: `os.Readlink`
+---@param path string where it is
+---@return string? target
+---@return string? message
+---@return string? code the error's name
+function fs.readlink(path) end
+
+--- Copies a file; what had that name is replaced.
+---
+--- Waits: for the disk.
+---
+--- Raises: nothing.
+---
+--- Go: none
+---@param path string where it is
+---@param to string path of the copy
+---@return true? done
+---@return string? message
+---@return string? code the error's name
+function fs.copyfile(path, to) end
+
+--- Watches a file, or what is in a directory: a channel of `{ name, event }` by name,
+--- where the event is `"change"` (of the content) or `"rename"` (made, renamed or
+--- removed). It has a capacity of 64; what comes while it is full is dropped. Closing
+--- it ends the watching; so does the garbage collector.
+---
+--- Waits: never for long.
+---
+--- Raises: nothing.
+---
+--- Go: none
+---@param path string where it is
+---@return goroutines.chan? ch
+---@return string? message
+---@return string? code the error's name
+function fs.watch(path) end
+
+--- An open file. One goroutine at a time may use it: a second one raises
+--- `bad call of 'read' (...)`.
+---@class goroutines.file
+--- Closes it at the end of the block.
+---@operator close
+local f = {}
+
+--- Reads by formats, as `stream:read()`.
+---
+--- Waits: for the disk.
+---
+--- Raises: nothing.
+---
+--- Go: `bufio.Reader`
+---@param ... string|integer formats, as of `stream:read()`
+---@return any v what the first format gives; one result for each
+---@return string? reason `"closed"` or the message
+---@return string? code the error's name
+function f:read(...) end
+
+--- An iterator that reads by formats until the end, as `stream:lines()`.
+---
+--- Waits: never; the iterator does, for the disk.
+---
+--- Raises: nothing; the iterator raises failures.
+---
+--- Go: `bufio.Scanner`
+---@param ... string|integer formats, as of `stream:read()`
+---@return function next
+function f:lines(...) end
+
+--- Writes all of the strings and numbers, where it has been read or written to.
+---
+--- Waits: for the disk.
+---
+--- Raises: nothing.
+---
+--- Go: `File.Write`
+---@param ... string|number what to write
+---@return goroutines.file? f itself
+---@return string? reason `"closed"` or the message
+---@return string? code the error's name
+function f:write(...) end
+
+--- Moves to another place, as files of `io` do.
+---
+--- Waits: for the disk.
+---
+--- Raises: nothing.
+---
+--- Go: `File.Seek`
+---@param whence? "set"|"cur"|"end" counted from where; `"cur"`
+---@param offset? integer bytes; 0
+---@return integer? position from the start
+---@return string? reason `"closed"` or the message
+---@return string? code the error's name
+function f:seek(whence, offset) end
+
+--- Has the disk take what was written.
+---
+--- Waits: for the disk.
+---
+--- Raises: nothing.
+---
+--- Go: `File.Sync`
+---@return true? done
+---@return string? reason `"closed"` or the message
+---@return string? code the error's name
+function f:sync() end
+
+--- Closes it.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: `File.Close`
+---@return true? done
+---@return "closed"? reason when it was closed already
+function f:close() end
+
+-- Processes ------------------------------------------------------------------
+
+--- Child processes.
+---@class goroutines.processes
+local process = {}
+
+--- Starting and running other programs.
+---@type goroutines.processes
+go.process = process
+
+--- Starts a program, which is found as a shell finds it. All descriptors but those
+--- below are closed in it.
+---
+--- Waits: until the program has started.
+---
+--- Raises: nothing.
+---
+--- Go: `exec.Command` and `Cmd.Start`
+---
+--- ```lua
+--- local p = assert(go.process.spawn({ "tr", "a-z", "A-Z", stdin = "pipe",
+---   stdout = "pipe" }))
+--- p.stdin:write("hello")
+--- p.stdin:close()
+--- assert(p.stdout:read("a") == "HELLO")
+--- assert(p:wait() == 0)
+--- ```
+---@param options goroutines.spawn_process the words of the command, and options
+---@return goroutines.process? p
+---@return string? message
+---@return string? code the error's name
+function process.spawn(options) end
+
+--- Options of `go.process.spawn`. The list part is the program and its arguments.
+--- A stream that is given to a child is best closed here: it is the child's.
+---@class goroutines.spawn_process
+---@field stdin? "inherit"|"null"|"pipe"|goroutines.stream where its input comes from; `"inherit"`
+---@field stdout? "inherit"|"null"|"pipe"|goroutines.stream where its output goes; `"inherit"`
+---@field stderr? "inherit"|"null"|"pipe"|goroutines.stream where its errors go; `"inherit"`
+---@field cwd? string its directory
+---@field env? table<string,string|number> its environment, by name, instead of this process's
+
+--- Runs a program to its end: gives it its input, and gathers its output.
+---
+--- Waits: until it has ended and its output as well, or for `options.timeout`.
+---
+--- Raises: nothing.
+---
+--- Go: `Cmd.Output`
+---
+--- ```lua
+--- local r = assert(go.process.run({ "sort", stdin = "b\na\n", timeout = 10 }))
+--- assert(r.code == 0 and r.stdout == "a\nb\n")
+--- ```
+---@param options goroutines.run_process the words of the command, and options
+---@return goroutines.run_result? result
+---@return string? reason `"timeout"`, or the message if it could not be started
+---@return string? code the error's name
+function process.run(options) end
+
+--- Options of `go.process.run`. The list part, `cwd` and `env` are as of
+--- `go.process.spawn`.
+---@class goroutines.run_process
+---@field stdin? string its input; nothing
+---@field stdout? "inherit"|"null"|goroutines.stream where its output goes; into the result
+---@field stderr? "inherit"|"null"|goroutines.stream where its errors go; into the result
+---@field timeout? number seconds; then it is killed
+
+--- What became of a program that was run.
+---@class goroutines.run_result
+---@field code? integer its exit code
+---@field signal? string the name of the signal that ended it
+---@field stdout? string its output
+---@field stderr? string its errors
+
+--- A child process.
+---@class goroutines.process
+---@field pid integer its number
+---@field stdin? goroutines.stream our end of the pipe, where `"pipe"` was asked for
+---@field stdout? goroutines.stream the same
+---@field stderr? goroutines.stream the same
+local p = {}
+
+--- Waits for its end. Any number of goroutines may, any number of times.
+---
+--- Waits: until it has ended, or for `timeout`.
+---
+--- Raises: nothing.
+---
+--- Go: `Cmd.Wait`
+---@param timeout? number seconds
+---@return integer? code its exit code
+---@return string? reason the name of the signal that ended it, or `"timeout"`
+function p:wait(timeout) end
+
+--- Sends it a signal.
+---
+--- Waits: never for long.
+---
+--- Raises: nothing.
+---
+--- Go: `Process.Signal`
+---@param signal? string its name, as `"KILL"`; `"TERM"`
+---@return true? done
+---@return string? message
+---@return string? code the error's name; `ESRCH` when it has ended
+function p:kill(signal) end
+
 -- Settings and counters ------------------------------------------------------
 
 --- Changes settings of the whole process, all that are given or none; without an
@@ -1692,6 +2622,7 @@ function go.stats() end
 ---@field channels integer those that exist, also of tickers and `go.after`
 ---@field timers integer those that exist, also of tickers and `go.after`
 ---@field sync_objects integer mutexes, wait groups, maps and the like that exist
+---@field descriptors integer open ones that goroutines may wait for: sockets, pipes
 ---@field messages integer encoded values: under way, or kept by tasks, timers and settings
 ---@field handles integer handles, in all Lua states
 ---@field procs integer as `go.procs()`

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"sort"
+	"sync"
 	"time"
 )
 
@@ -49,18 +50,82 @@ func hog() {
 	}
 }
 
-func sleeper() {
-	n := times(1000)
+// besideHogs calls f beside more and more endless loops.
+func besideHogs(f func(hogs int)) {
 	running := 0
-	for _, hogs := range []int{0, 2, 8} {
+	for _, hogs := range []int{0, 2, 8, 32} {
 		for running < hogs {
 			go hog()
 			running++
 		}
+		f(hogs)
+	}
+}
+
+func sleeper() {
+	n := times(1000)
+	besideHogs(func(hogs int) {
 		var late []float64
 		elapsedOfAll(func() { late = sleepOften(n) })
-		reportLate(hogs, late)
+		reportLate(fmt.Sprintf("sleeper_%dhogs_", hogs), late)
+	})
+}
+
+func wakeup() {
+	n := times(1000)
+	besideHogs(func(hogs int) {
+		sent, late := make(chan time.Time), []float64{}
+		send := func() {
+			stop := time.Now().Add(2500 * time.Millisecond)
+			for i := 0; i < n && time.Now().Before(stop); i++ {
+				time.Sleep(time.Millisecond)
+				sent <- time.Now()
+			}
+			close(sent)
+		}
+		receive := func() {
+			for at := range sent {
+				late = append(late, microseconds(time.Since(at)))
+			}
+		}
+		elapsedOfAll(send, receive)
+		reportLate(fmt.Sprintf("wakeup_%dhogs_", hogs), late)
+	})
+}
+
+func sleepers() {
+	n := times(100000)
+	gate, results := make(chan bool), make(chan []float64, n)
+	var up sync.WaitGroup
+	up.Add(n)
+	for i := 1; i <= n; i++ {
+		go func(i int) {
+			late := []float64{}
+			up.Done()
+			<-gate
+			for j := 1; j <= 3; j++ {
+				pause := time.Duration((i*7919+j*104729)%900+100) * time.Millisecond
+				start := time.Now()
+				time.Sleep(pause)
+				late = append(late, microseconds(time.Since(start)-pause))
+			}
+			results <- late
+		}(i)
 	}
+	up.Wait()
+	all := []float64{}
+	used := cpuTime(func() {
+		close(gate)
+		for i := 0; i < n; i++ {
+			all = append(all, <-results...)
+		}
+	})
+	reportNs("sleepers_cpu", used, 3*n)
+	reportLate("sleepers_", all)
+}
+
+func microseconds(d time.Duration) float64 {
+	return float64(d.Nanoseconds()) / 1000
 }
 
 // sleepOften returns by how many microseconds each sleep was late.
@@ -70,18 +135,16 @@ func sleepOften(n int) []float64 {
 	for len(late) < n && time.Now().Before(stop) {
 		start := time.Now()
 		time.Sleep(time.Millisecond)
-		over := time.Since(start) - time.Millisecond
-		late = append(late, float64(over.Nanoseconds())/1000)
+		late = append(late, microseconds(time.Since(start)-time.Millisecond))
 	}
 	return late
 }
 
-func reportLate(hogs int, late []float64) {
+func reportLate(name string, late []float64) {
 	sort.Float64s(late)
 	rank := func(p float64) float64 {
 		return late[int(math.Ceil(p*float64(len(late))))-1]
 	}
-	name := fmt.Sprintf("sleeper_%dhogs_", hogs)
 	report(name+"p50", rank(0.5), "us")
 	report(name+"p99", rank(0.99), "us")
 	report(name+"max", rank(1), "us")

@@ -24,12 +24,15 @@ var cases = map[string]func(){
 	"parallel_speedup": parallelSpeedup,
 	"preempt_cost":     preemptCost,
 	"sleeper":          sleeper,
+	"sleepers":         sleepers,
+	"wakeup":           wakeup,
 	"mutex":            mutex,
 	"rwmutex":          rwmutex,
 	"waitgroup":        waitgroup,
 	"group":            group,
 	"atomic":           atomicAdd,
 	"semaphore":        semaphore,
+	"echo":             echo,
 	"transfer":         transfer,
 }
 

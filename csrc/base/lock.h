@@ -5,8 +5,8 @@
 //
 // Lock order, outermost first (a lock may be taken while any of those before
 // it is held, never the other way round):
-//   task < cond < other sync objects < channel (several: by address)
-//   < deadlines < scheduler < leaf locks
+//   task < cond < other sync objects < channel (several: by address),
+//   descriptor < deadlines < scheduler < leaf locks
 // The debug build checks it.
 #ifndef GR_LOCK_H
 #define GR_LOCK_H

@@ -74,6 +74,7 @@ static void raise_cancellation(lua_State *L, gr_goroutine *g) {
 
 void gr_cancel_at_wait(lua_State *L) {
   gr_goroutine *g = gr_self();
+  gr_protect_strike(L); // one that waits often may never see a hook
   if (!(atomic_load(&g->struck) & GR_STRUCK_CANCEL))
     return;
   if (is_held_back(L, g))

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "io/descriptor.h"
 #include "lib/lib.h"
 #include "sched/preempt.h"
 #include "sync/leak.h"
@@ -193,6 +194,7 @@ static int go_stats(lua_State *L) {
   put(L, "timers", gr_timer_count());
   put(L, "sync_objects", gr_object_count());
   put(L, "messages", gr_block_count());
+  put(L, "descriptors", gr_descriptor_count());
   put(L, "handles", gr_handle_count());
   put(L, "procs", atomic_load(&s->procs));
   put(L, "idle_procs", atomic_load(&s->idle_count));

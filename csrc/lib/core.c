@@ -47,6 +47,7 @@ static void start(lua_State *L) {
   gr_message_add_type(&gr_timer_type);
   gr_message_add_type(&gr_task_type);
   gr_message_add_type(&gr_cancellation_type);
+  gr_lib_io_init();
   gr_sync_add_types();
   const char *failure = gr_runtime_start(main_state_of(L));
   if (failure)

@@ -294,6 +294,8 @@ static const luaL_Reg functions[] = {
     {"yield", go_yield},
     {"exit", go_exit},
     {"blocking", go_blocking},
+    {"wait_fd", gr_wait_fd},
+    {"signal", gr_go_signal},
     {"lock_thread", go_lock_thread},
     {"unlock_thread", go_unlock_thread},
     {"procs", go_procs},

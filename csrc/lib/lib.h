@@ -83,6 +83,65 @@ bool gr_wait_again(lua_State *L, gr_status status);
 // Pushes nil, "timeout" or nil, "closed".
 int gr_push_failure(lua_State *L, gr_status status);
 
+// --- input and output (io.c) ---
+
+// Whether an operation is to be done again, as gr_wait_again.
+bool gr_io_again(lua_State *L, int status);
+
+// Pushes what an operation that failed returns: nil and "timeout", "closed", or
+// the message and the error's name. Raises if another goroutine was there
+// first: `name` is the function's, as Lua sees it.
+int gr_io_push_failure(lua_State *L, int status, const char *name);
+
+// Pushes true, or the failure.
+int gr_io_push_result(lua_State *L, int status, const char *name);
+
+// Raises the failure as io.lines does; pushes nil for GR_CLOSED.
+int gr_io_end_loop(lua_State *L, int status, const char *name);
+
+// A table of options at the index: checks that it is a table, or absent, and
+// that it has these keys only. `keys` ends with NULL.
+void gr_arg_options(lua_State *L, int index, int arg, const char *name,
+                    const char *const *keys);
+
+// Raises about an option of that table.
+int gr_option_error(lua_State *L, int arg, const char *name, const char *key,
+                    const char *why);
+
+// A string at the index; without zeros in it if it goes to the system.
+const char *gr_arg_text(lua_State *L, int index, int arg, const char *name);
+
+// The part of the module that is made when it is first asked for.
+int gr_lib_index(lua_State *L);
+void gr_lib_open_parts(lua_State *L); // all: [-0, +0], the module on top
+
+void gr_lib_net(lua_State *L);     // pushes a table
+void gr_lib_udp(lua_State *L);     // adds to it
+void gr_lib_process(lua_State *L); // pushes a table
+
+// go.fs: pushes a table; go.fs.open; nil, "path: message", code.
+void gr_lib_fs(lua_State *L);
+int gr_fs_open_file(lua_State *L);
+int gr_fs_push_failure(lua_State *L, int err, const char *path);
+
+// The strings and numbers above self as parts, which are `parts` (with this
+// room) or, if there are more, pushed.
+enum { GR_PARTS_ON_STACK = 16 };
+struct iovec *gr_collect_parts(lua_State *L, struct iovec *parts);
+
+// Adds the methods that files have in common with streams.
+void gr_stream_add_reading(lua_State *L);
+
+typedef struct gr_stream gr_stream;
+// Pushes a stream; takes over the reference.
+void gr_stream_push(lua_State *L, gr_stream *s);
+int gr_push_address(lua_State *L, const void *address);
+int gr_wait_fd(lua_State *L);
+int gr_go_signal(lua_State *L);
+
+// Registers the types with messages. Once a process.
+void gr_lib_io_init(void);
+
 // --- objects of sync (sync.c) ---
 
 // Registers the type with these methods, a tostring, and further metamethods
@@ -133,6 +192,9 @@ void gr_scope_abandon(lua_State *L, lua_State *co);
 // Pushes the module's table, made at the first use, after it has installed what
 // this state needs.
 void gr_state_open(lua_State *L, bool is_main);
+
+// Pushes the module's table.
+void gr_state_push_module(lua_State *L);
 
 // What the state of a goroutine needs outside itself, and the argument of its
 // allocator; on the goroutine's stack, below all else.
@@ -214,6 +276,9 @@ gr_block *gr_run_get_init(void);
 // An error has been caught: does not return if the goroutine has to end with
 // it. (protect.c)
 void gr_protect_caught(lua_State *L);
+
+// Raises if the running goroutine has used up its CPU time.
+void gr_protect_strike(lua_State *L);
 
 // The function pcall of every state.
 int gr_protect_pcall(lua_State *L);
@@ -328,7 +393,9 @@ void gr_push_title(lua_State *L, const gr_task *task, uint64_t id);
 extern const gr_handle_type gr_channel_type, gr_ticker_type, gr_timer_type,
     gr_task_type, gr_mutex_type, gr_rwmutex_type, gr_waitgroup_type,
     gr_once_type, gr_cond_type, gr_semaphore_type, gr_barrier_type,
-    gr_atomic_type, gr_map_type, gr_group_type;
+    gr_atomic_type, gr_map_type, gr_group_type, gr_connection_type,
+    gr_stream_type, gr_listener_type, gr_udp_type, gr_process_type,
+    gr_file_type;
 enum { GR_VIEW_BOTH, GR_VIEW_SENDER, GR_VIEW_RECEIVER };
 
 // Runs before the process ends.

@@ -76,6 +76,7 @@ static int map_get(lua_State *L) {
   gr_map_key key = check_key(L, m, "get");
   gr_message value;
   gr_status status;
+  gr_wait_point(L);
   do {
     gr_enter();
     status = gr_map_get(m, &key, &value);
@@ -90,6 +91,7 @@ static int put(lua_State *L, gr_map *m, const char *name) {
   gr_map_key key = check_key(L, m, name);
   gr_message value;
   gr_status status;
+  gr_wait_point(L);
   do {
     gr_message_encode(L, 3, &value);
     gr_enter();
@@ -137,6 +139,7 @@ static int map_compare_and_swap(lua_State *L) {
   gr_message value;
   bool done = false;
   gr_status status;
+  gr_wait_point(L);
   do {
     gr_message_encode(L, 4, &value);
     gr_enter();
@@ -175,6 +178,7 @@ static void begin(lua_State *L, gr_map *m, gr_map_key *key, gr_scope *scope) {
   gr_map_entry *entry;
   gr_message old;
   gr_status status;
+  gr_wait_point(L);
   do {
     gr_enter();
     status = gr_map_begin(m, key, &entry, &old);

@@ -77,7 +77,6 @@ static int push_outcome(lua_State *L, gr_once *once) {
 // GR_OK: it is to be run here.
 static gr_status begin(lua_State *L, gr_once *once) {
   gr_status status;
-  gr_wait_point(L);
   do {
     gr_enter();
     status = gr_once_begin(once);
@@ -93,6 +92,7 @@ static gr_status begin(lua_State *L, gr_once *once) {
 static int once_run(lua_State *L) {
   gr_once *once = gr_arg_self(L, &gr_once_type, "run");
   gr_arg_function(L, 2, 1, "run");
+  gr_wait_point(L);
   if (gr_once_has_ended(once))
     return push_outcome(L, once);
   gr_scope *scope = gr_scope_open(L, leave_run);

@@ -16,8 +16,11 @@ static uint64_t grace_ns(const gr_task *task) {
   return tenth > 1000000 ? tenth : 1000000;
 }
 
-static void strike_for_time(lua_State *L, gr_goroutine *g) {
+void gr_protect_strike(lua_State *L) {
+  gr_goroutine *g = gr_self();
   gr_task *task = g->owner;
+  if (!(atomic_load(&g->struck) & GR_STRUCK_CPU))
+    return;
   uint64_t used_ns = atomic_load(&g->cpu_used_ns) + gr_thread_cpu_ns() -
                      atomic_load(&g->cpu_since_ns);
   atomic_store(&g->cpu_limit_ns, used_ns + grace_ns(task));
@@ -29,9 +32,7 @@ static void strike_for_time(lua_State *L, gr_goroutine *g) {
 
 // In a hook, `count` instructions after it was set.
 static void strike(lua_State *L, int count) {
-  gr_goroutine *g = gr_self();
-  if (atomic_load(&g->struck) & GR_STRUCK_CPU)
-    strike_for_time(L, g);
+  gr_protect_strike(L);
   gr_cancel_in_hook(L, count);
 }
 

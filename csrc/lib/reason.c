@@ -76,6 +76,12 @@ const char *gr_reason_of(gr_wait_kind kind) {
       [GR_WAIT_TASKS] = "group wait",
       [GR_WAIT_PLACE] = "group spawn",
       [GR_WAIT_OTHERS] = "waiting for the others to end",
+      [GR_WAIT_READ] = "io read",
+      [GR_WAIT_WRITE] = "io write",
+      [GR_WAIT_ACCEPT] = "accept",
+      [GR_WAIT_CONNECT] = "connect",
+      [GR_WAIT_REQUEST] = "io",
+      [GR_WAIT_PROCESS] = "process",
   };
   return reasons[kind];
 }

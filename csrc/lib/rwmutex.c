@@ -35,6 +35,7 @@ static int rwmutex_lock(lua_State *L) {
 
 static int rwmutex_rlock(lua_State *L) {
   gr_rwmutex *rw = gr_arg_self(L, &gr_rwmutex_type, "rlock");
+  gr_wait_point(L);
   if (lua_gettop(L) > 1 || !gr_rwmutex_try_read(rw))
     return wait_for(L, wait_read, rw, "rlock");
   lua_pushboolean(L, 1);

@@ -25,7 +25,6 @@ static uint32_t check_units(lua_State *L, const gr_semaphore *s,
 static int acquire_slowly(lua_State *L, gr_semaphore *s, uint32_t units) {
   uint64_t deadline_ns = gr_arg_deadline(L, 3, 2, "acquire");
   gr_status status;
-  gr_wait_point(L);
   do {
     gr_enter();
     status = gr_semaphore_acquire(s, units, deadline_ns);
@@ -38,6 +37,7 @@ static int semaphore_acquire(lua_State *L) {
   gr_semaphore *s = gr_arg_self(L, &gr_semaphore_type, "acquire");
   gr_arg_count(L, 3, "acquire");
   uint32_t units = check_units(L, s, "acquire");
+  gr_wait_point(L);
   if (lua_gettop(L) > 2 || !gr_semaphore_try(s, units))
     return acquire_slowly(L, s, units);
   lua_pushboolean(L, 1);

@@ -64,7 +64,9 @@ static void seed_random(lua_State *L) {
 
 // go(f, ...) is go.go(f, ...) without the table.
 static void make_callable(lua_State *L) {
-  lua_createtable(L, 0, 2);
+  lua_createtable(L, 0, 3);
+  lua_pushcfunction(L, gr_lib_index);
+  lua_setfield(L, -2, "__index");
   lua_getfield(L, -2, "__go");
   lua_setfield(L, -2, "__call");
   lua_pushliteral(L, "goroutines");
@@ -88,6 +90,10 @@ static void make_module(lua_State *L) {
   lua_rawsetp(L, LUA_REGISTRYINDEX, &module_key);
 }
 
+void gr_state_push_module(lua_State *L) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &module_key);
+}
+
 void gr_state_open(lua_State *L, bool is_main) {
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &module_key) == LUA_TTABLE)
     return;
@@ -105,6 +111,7 @@ void gr_state_open(lua_State *L, bool is_main) {
   gr_lib_loading(L);
   make_module(L);
   if (is_main) {
+    gr_lib_open_parts(L);
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
     lua_pushvalue(L, -2);
     lua_setfield(L, -2, "goroutines.core");

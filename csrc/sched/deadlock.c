@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A deadlock is known, not guessed: when the last processor goes idle, nothing
-// is queued, no goroutine is in a C call, and no deadline is set, then nothing
-// can make a goroutine runnable any more.
+// is queued, no goroutine is in a C call, no deadline is set, and none waits
+// for anything outside, then nothing can make a goroutine runnable any more.
 #include "sched/sched.h"
 
 static bool has_deadlines(void) {
@@ -49,8 +49,9 @@ bool gr_any_busy_locked(void) {
 gr_goroutine *gr_deadlock_check_locked(void) {
   gr_sched *s = &gr_the_sched;
   if (gr_any_busy_locked() || atomic_load(&s->searching) ||
-      atomic_load(&s->monitor_fires) || has_deadlines() ||
-      atomic_load(&s->woken.count) || atomic_load(&s->global.count))
+      atomic_load(&s->monitor_fires) || atomic_load(&s->outside_waits) ||
+      has_deadlines() || atomic_load(&s->woken.count) ||
+      atomic_load(&s->global.count))
     return NULL;
   for (gr_link *at = s->goroutines.head.next; at != &s->goroutines.head;
        at = at->next) {

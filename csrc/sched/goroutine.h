@@ -52,6 +52,12 @@ typedef enum gr_wait_kind {
   GR_WAIT_TASKS,  // of a group
   GR_WAIT_PLACE,  // in one
   GR_WAIT_OTHERS, // main, after go.exit
+  GR_WAIT_READ,   // of a descriptor
+  GR_WAIT_WRITE,
+  GR_WAIT_ACCEPT,
+  GR_WAIT_CONNECT,
+  GR_WAIT_REQUEST, // made of libuv
+  GR_WAIT_PROCESS,
 } gr_wait_kind;
 
 // The low bits of the claim word: who ended the wait.

@@ -290,7 +290,7 @@ static bool fire_expired(gr_processor *p) {
 
 gr_goroutine *gr_idle(gr_worker *w) {
   gr_processor *p = atomic_load_explicit(&w->p, memory_order_relaxed);
-  if (fire_expired(p))
+  if (fire_expired(p) || gr_poller_collect(&p->poller, true))
     return NULL;
   gr_goroutine *g = NULL;
   if (atomic_load_explicit(&gr_the_sched.processors_made,
@@ -313,6 +313,7 @@ gr_goroutine *gr_idle(gr_worker *w) {
   if (victim)
     gr_ready_woken(victim);
   fire_expired(p);
+  gr_poller_collect(&p->poller, true);
   gr_monitor_busy();
   return NULL;
 }

@@ -32,11 +32,17 @@ enum {
 };
 
 _Atomic(uint64_t) gr_monitor_wake_at = GR_NEVER;
+atomic_bool gr_interrupts_taken;
 
 static struct {
   pthread_t thread;
   gr_loop loop;
-} monitor;
+  gr_watch watch; // of the descriptors of processors at which nobody sleeps
+  uv_poll_t watch_poll;
+  gr_loop_request watch_request;
+  gr_loop_request follow_request;
+  atomic_bool follows; // that one is queued
+} monitor = {.watch = GR_WATCH_INIT};
 
 // --- membarrier ---
 
@@ -306,7 +312,7 @@ static void look_at_workers(round *r) {
   gr_lock_unlock(&s->lock);
 }
 
-// True if nobody but the monitor looks at the deadlines of p.
+// True if nobody but the monitor looks at the deadlines and events of p.
 static bool is_unwatched(gr_processor *p) {
   gr_lock_lock(&gr_the_sched.lock);
   bool unwatched = !p->is_idle || !p->worker;
@@ -343,6 +349,45 @@ static void fire_deadlines(round *r) {
   }
 }
 
+// --- events of processors whose workers are busy ---
+
+static void on_watch(uv_poll_t *poll, int status, int events) {
+  (void)poll, (void)status, (void)events;
+  gr_poller *ready[16];
+  unsigned count = gr_watch_take(&monitor.watch, ready, 16);
+  for (unsigned i = 0; i < count; i++) {
+    ready[i]->armed = false;
+    gr_poller_collect(ready[i], false);
+  }
+}
+
+static void watch_watch(gr_loop *loop, gr_loop_request *request) {
+  (void)request;
+  if (uv_poll_init(&loop->uv, &monitor.watch_poll, monitor.watch.fd) == 0)
+    uv_poll_start(&monitor.watch_poll, UV_READABLE, on_watch);
+}
+
+// Has the next event of each be told to the monitor. One that was told before
+// its worker fell asleep wakes both, once.
+static void watch_pollers(void) {
+  gr_sched *s = &gr_the_sched;
+  unsigned made = atomic_load(&s->processors_made);
+  bool is_first = monitor.watch.fd < 0;
+  for (unsigned i = 0; i < made; i++) {
+    gr_processor *p = atomic_load(&s->processors[i]);
+    if (atomic_load(&p->poller.fd) >= 0 && !p->poller.armed && is_unwatched(p))
+      p->poller.armed = gr_watch_arm(&monitor.watch, &p->poller);
+  }
+  if (is_first && monitor.watch.fd >= 0) {
+    monitor.watch_request.run = watch_watch;
+    gr_loop_submit(&monitor.loop, &monitor.watch_request);
+  }
+}
+
+gr_loop *gr_monitor_loop(void) {
+  return &monitor.loop;
+}
+
 // --- Ctrl-C while main waits ---
 
 static struct sigaction host_interrupt;
@@ -355,9 +400,14 @@ static void on_interrupt(int sig, siginfo_t *info, void *context) {
   gr_monitor_kick();
 }
 
-// Before all sleep: lets the host's handler of Ctrl-C wake us as well. The
-// stock interpreter sets its handler anew for each chunk that it runs.
-static void follow_interrupts(void) {
+// Lets the host's handler of Ctrl-C wake us as well. The stock interpreter sets
+// its handler anew for each chunk that it runs. Under the token of the
+// monitor's loop, as all else that catches signals.
+static void follow_interrupts(gr_loop *loop, gr_loop_request *request) {
+  (void)loop, (void)request;
+  atomic_store(&monitor.follows, false);
+  if (atomic_load(&gr_interrupts_taken))
+    return;
   struct sigaction now, ours = {.sa_sigaction = on_interrupt,
                                 .sa_flags = SA_SIGINFO | SA_RESTART};
   sigemptyset(&ours.sa_mask);
@@ -371,6 +421,13 @@ static void follow_interrupts(void) {
   }
   host_interrupt = now;
   sigaction(SIGINT, &ours, NULL);
+}
+
+static void follow_interrupts_soon(void) {
+  if (atomic_exchange(&monitor.follows, true))
+    return; // still to be run by whoever holds the token
+  monitor.follow_request.run = follow_interrupts;
+  gr_loop_submit(&monitor.loop, &monitor.follow_request);
 }
 
 // A main whose hook has changed while it waits was interrupted by its host.
@@ -407,6 +464,7 @@ static void one_round(round *r) {
   r->slice_ns = atomic_load(&gr_the_sched.slice_ns);
   r->next_ns = GR_NEVER;
   fire_deadlines(r);
+  watch_pollers();
   interrupt_mains();
   look_at_workers(r);
   retire_threads(r);
@@ -448,7 +506,7 @@ static void *run_monitor(void *unused) {
     if (quiet < QUIET_ROUNDS)
       sooner(&r, r.now_ns + r.slice_ns / 2);
     else
-      follow_interrupts();
+      follow_interrupts_soon();
     if (r.next_ns < r.now_ns + ROUND_MIN_NS)
       r.next_ns = r.now_ns + ROUND_MIN_NS;
     gr_loop_run(&monitor.loop, announce(&r));
@@ -475,5 +533,7 @@ int gr_monitor_start(void) {
   pthread_sigmask(SIG_SETMASK, &before, NULL);
   if (err)
     gr_loop_fini(&monitor.loop);
+  else
+    pthread_detach(monitor.thread);
   return err ? uv_translate_sys_error(err) : 0;
 }

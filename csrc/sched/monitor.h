@@ -7,12 +7,17 @@
 #define GR_MONITOR_H
 
 #include "base/base.h"
+#include "sched/loop.h"
 #include "sched/processor.h"
 
 // When the monitor will look next, in ns; GR_NEVER while all sleep. seq_cst:
 // it stores this and then looks at the deadlines; who sets a deadline stores
 // that and then looks at this.
 extern _Atomic(uint64_t) gr_monitor_wake_at;
+
+// The program listens to SIGINT itself: the host's handler is not in place.
+// Changed under the token of the monitor's loop.
+extern atomic_bool gr_interrupts_taken;
 
 // Starts the thread, which runs until the process ends. 0 or libuv's error
 // code.
@@ -22,6 +27,10 @@ int gr_monitor_start(void);
 // the worker: what runs there makes way at once, and the caller can have it.
 // The monitor itself may have to wait for a CPU.
 void gr_monitor_make_way(gr_worker *w);
+
+// The monitor's own loop, which is always run: for what must be seen to while
+// all workers compute.
+gr_loop *gr_monitor_loop(void);
 
 // Has the monitor look now. Any thread; signal-safe.
 void gr_monitor_kick(void);

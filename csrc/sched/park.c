@@ -76,6 +76,32 @@ void gr_ready_woken(gr_goroutine *g) {
   gr_wake_processor();
 }
 
+unsigned gr_ready_events(gr_goroutine *list, bool idle) {
+  gr_goroutine *shared = NULL, *next;
+  unsigned count = 0;
+  for (gr_goroutine *g = list; g; g = next, count++) {
+    next = g->next; // ours until it is runnable
+    mark_runnable(g);
+    if (g->bound && g->bound != gr_worker_self()) {
+      gr_ready_bound(g);
+    } else {
+      g->next = shared;
+      shared = g;
+    }
+  }
+  if (!shared)
+    return count;
+  gr_lock_lock(&gr_the_sched.lock);
+  for (; shared; shared = next) {
+    next = shared->next;
+    gr_fifo_push(&gr_the_sched.woken, shared);
+  }
+  gr_lock_unlock(&gr_the_sched.lock);
+  if (!idle || count > 1) // the caller may have given its processor away
+    gr_wake_processor();
+  return count;
+}
+
 void gr_start(gr_goroutine *g) {
   ready(g, true);
 }
@@ -175,7 +201,7 @@ static void commit_park(gr_goroutine *g, void *arg) {
 static bool has_stopped(gr_goroutine *g) {
   if (gr_is_child())
     return true;
-  return GR_UNLIKELY(atomic_load_explicit(&gr_the_sched.stopping,
+  return GR_UNLIKELY(atomic_load_explicit(&gr_the_sched.stopped_by_main,
                                           memory_order_relaxed)) &&
          g->is_main;
 }

@@ -17,6 +17,7 @@ gr_processor *gr_processor_new(uint32_t id, uint64_t seed) {
     return NULL;
   }
   p->id = id;
+  gr_poller_init(&p->poller);
   gr_runq_init(&p->runq);
   gr_deadlines_init(&p->deadlines);
   gr_random_init(&p->random, seed);
@@ -24,6 +25,7 @@ gr_processor *gr_processor_new(uint32_t id, uint64_t seed) {
 }
 
 void gr_processor_free(gr_processor *p) {
+  gr_poller_fini(&p->poller);
   gr_loop_fini(&p->loop);
   gr_deadlines_fini(&p->deadlines);
   free(p);

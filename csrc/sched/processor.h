@@ -9,6 +9,7 @@
 #include "base/random.h"
 #include "sched/deadline.h"
 #include "sched/loop.h"
+#include "sched/poller.h"
 #include "sched/runq.h"
 
 typedef struct gr_worker gr_worker;
@@ -30,6 +31,7 @@ struct gr_processor {
 
   // The holder's alone.
   gr_loop loop;      // under its own token
+  gr_poller poller;  // its own rules
   atomic_uint turns; // goroutines taken; thieves look whether it moves
   gr_random random;
   // For what goes into the next slot: after a wait, and new.

@@ -184,6 +184,9 @@ bool gr_runtime_stop(void) {
   if (gr_is_child() || atomic_exchange(&gr_the_sched.stopping, true))
     return true;
   gr_worker *self = gr_worker_self();
+  gr_goroutine *g = gr_self();
+  if (g && g->is_main)
+    atomic_store(&gr_the_sched.stopped_by_main, true);
   uint64_t end_ns = gr_now_ns() + STOP_NS;
   unsigned pause_us = 20;
   while (!urge_all(self)) {

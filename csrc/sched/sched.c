@@ -103,8 +103,12 @@ static gr_goroutine *take(gr_worker *w, gr_processor *p, bool *inherits) {
   *inherits = false;
   unsigned slice = atomic_load_explicit(&w->slice, memory_order_relaxed);
   bool own_first = slice % LOCAL_TURN == 0;
-  if (slice % GLOBAL_TURN == 0)
+  if (slice % GLOBAL_TURN == 0) {
+    gr_poller_collect(&p->poller, true);
+    if (atomic_load_explicit(&w->p, memory_order_relaxed) != p)
+      return NULL; // given to the worker of a bound goroutine
     g = take_shared(&gr_the_sched.global);
+  }
   if (!g && !own_first)
     g = take_shared(&gr_the_sched.woken);
   if (!g && (g = gr_runq_pop_next(&p->runq)))
@@ -182,7 +186,7 @@ gr_goroutine *gr_sched_next(gr_worker *w) {
     }
     if (!g)
       g = take(w, p, &inherits);
-    if (!g)
+    if (!g && atomic_load_explicit(&w->p, memory_order_relaxed))
       g = gr_idle(w);
     if (!g)
       continue;
@@ -270,6 +274,7 @@ void gr_sched_init(void) {
   s->without_processor = 0;
   atomic_store(&s->idle_count, 0);
   atomic_store(&s->searching, 0);
+  atomic_store(&s->outside_waits, 0);
   atomic_store(&s->stopping, false);
   atomic_store(&s->slice_ns, 10000000);
   atomic_store(&s->coarse_now_ns, gr_now_ns());

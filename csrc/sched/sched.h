@@ -59,9 +59,16 @@ typedef struct gr_sched {
   atomic_uint searching;
 
   atomic_uint monitor_fires; // the monitor is running deadlines
+  // Waits that something outside can end: a descriptor, a request, a signal.
+  // Raised and lowered by the waiting goroutine itself while it runs, so that
+  // it counts until the goroutine is seen to be runnable again.
+  atomic_uint outside_waits;
   atomic_uint goroutine_count;
   _Atomic(uint64_t) last_id;
   atomic_bool stopping;
+  // By main, whose state is being closed on its thread. Else another goroutine
+  // ends the process, and main is not to go on.
+  atomic_bool stopped_by_main;
 
   // Now, to some milliseconds, while anything runs: for dumps.
   _Atomic(uint64_t) coarse_now_ns;
@@ -100,6 +107,10 @@ void gr_ready(gr_goroutine *g);
 // The same for one woken by time or from outside: goes ahead of those that
 // used up a slice, on any processor.
 void gr_ready_woken(gr_goroutine *g);
+
+// The same for all in the list, linked by `next`, which events have woken. An
+// `idle` caller is a worker that takes one of them itself. Returns how many.
+unsigned gr_ready_events(gr_goroutine *list, bool idle);
 
 // Starts a new goroutine, as gr_ready.
 void gr_start(gr_goroutine *g);

@@ -232,6 +232,8 @@ bool gr_channel_close(gr_channel *c) {
     next = g->next; // ours until it is runnable
     gr_ready(g);
   }
+  if (!was_closed && c->on_close)
+    c->on_close(c->on_free_arg);
   return !was_closed;
 }
 

@@ -27,7 +27,9 @@ typedef struct gr_channel {
   gr_list receivers, senders;
   bool closed;
 
-  // Called before the channel is freed; of a timer's channel.
+  // Called when it has been closed, by who did, in the runtime; and before it
+  // is freed. Of a channel that something outside sends to.
+  void (*on_close)(void *arg);
   void (*on_free)(void *arg);
   void *on_free_arg;
 } gr_channel;

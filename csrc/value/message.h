@@ -58,6 +58,10 @@ typedef enum gr_values {
 // Sharing among them is kept. [-count, +0, v]
 gr_block *gr_block_encode(lua_State *L, int count, gr_values what);
 
+// A block of one table of strings: `count` keys, each with its value behind it.
+// Made without a Lua state; NULL when out of memory.
+gr_block *gr_block_of_texts(const char *const *pairs, uint32_t count);
+
 // Pushes the value of a message, which is dropped, also if there is an error:
 // a value that cannot be rebuilt here. [-0, +1, v]
 void gr_message_push(lua_State *L, gr_message *message);

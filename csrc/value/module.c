@@ -382,7 +382,9 @@ void gr_module_push(lua_State *L, const char *name, size_t len) {
   lua_pushlstring(L, key, len - module_len - 1);
   if (!lua_istable(L, -2))
     luaL_error(L, "module '%s' is no table here", name);
-  if (lua_rawget(L, -2) == LUA_TNIL)
+  // Parts of this module are made when they are first asked for.
+  bool own = !strcmp(name, "goroutines.core");
+  if ((own ? lua_gettable(L, -2) : lua_rawget(L, -2)) == LUA_TNIL)
     luaL_error(L, "module '%s' has no '%s' here", name, key);
   lua_remove(L, -2);
 }

@@ -4,7 +4,7 @@ describe("the installed rock", function()
   local tree = assert(os.getenv("ROCK_TREE"))
 
   it("is what require finds", function()
-    for _, name in ipairs { "goroutines", "goroutines.core" } do
+    for _, name in ipairs { "goroutines", "goroutines.core", "goroutines.process" } do
       local path = package.searchpath(name, package.path) or
         package.searchpath(name, package.cpath)
       assert.equal(tree, path:sub(1, #tree))

@@ -1,0 +1,60 @@
+package main
+
+import (
+	"io"
+	"net"
+)
+
+func serveEcho(conn net.Conn) {
+	defer conn.Close()
+	buffer := make([]byte, 4096)
+	for {
+		n, err := conn.Read(buffer)
+		if err != nil {
+			return
+		}
+		if _, err = conn.Write(buffer[:n]); err != nil {
+			return
+		}
+	}
+}
+
+func echoClient(address string, n int) {
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		fail(err.Error())
+	}
+	defer conn.Close()
+	message := make([]byte, 64)
+	for i := 0; i < n; i++ {
+		if _, err = conn.Write(message); err != nil {
+			fail(err.Error())
+		}
+		if _, err = io.ReadFull(conn, message); err != nil {
+			fail(err.Error())
+		}
+	}
+}
+
+func echo() {
+	const clients = 10
+	n := times(5000)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		fail(err.Error())
+	}
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go serveEcho(conn)
+		}
+	}()
+	functions := make([]func(), clients)
+	for i := range functions {
+		functions[i] = func() { echoClient(listener.Addr().String(), n) }
+	}
+	reportNs("echo", elapsedOfAll(functions...), n*clients)
+}

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MIT
+// A processor's set of descriptors whose readiness goroutines wait for. Each is
+// registered once, edge-triggered: the kernel tells changes, and the object
+// remembers them. So no wait costs a system call of its own, and a descriptor
+// may be added to the set of a processor whose worker sleeps without waking it.
+//
+// The set is itself a descriptor. The processor's loop watches it, which is how
+// events reach a worker that sleeps; a worker that runs goroutines looks at it
+// between them; the monitor watches the sets of processors at which nobody
+// sleeps. Whoever collects the events makes goroutines runnable, nothing else.
+//
+// One thread at a time collects from a set. What is removed from it meanwhile
+// may be among the events that this thread holds, so it is freed by that thread
+// when it has finished (gr_pollee_free).
+#ifndef GR_POLLER_H
+#define GR_POLLER_H
+
+#include <uv.h>
+
+#include "base/base.h"
+#include "base/lock.h"
+#include "sched/goroutine.h"
+#include "sched/loop.h"
+
+typedef struct gr_poller gr_poller;
+typedef struct gr_pollee gr_pollee;
+typedef struct gr_processor gr_processor;
+
+enum { GR_EVENT_READ = 1, GR_EVENT_WRITE = 2, GR_EVENT_HANGUP = 4 };
+
+// What is registered; part of the object that owns the descriptor.
+struct gr_pollee {
+  gr_poller *home; // NULL until added; constant then
+  // Called with the events by whoever collects: puts the goroutines whose waits
+  // it has ended before *woken, linked by `next`. Takes what locks it needs.
+  void (*deliver)(gr_pollee *pollee, unsigned events, gr_goroutine **woken);
+  void (*free)(gr_pollee *pollee);
+  gr_pollee *next_dead;
+};
+
+struct gr_poller {
+  atomic_int fd; // -1 until the first descriptor is added; release, acquire
+
+  gr_lock lock; // leaf
+  // Guarded by lock.
+  bool collecting;
+  gr_pollee *dead; // to be freed when that has ended
+
+  bool is_watched; // by the loop; under its token
+  uv_poll_t watch;
+  gr_loop_request request;
+
+  bool armed; // the monitor watches it; the monitor's alone
+};
+
+void gr_poller_init(gr_poller *poller);
+
+// Closes the set; nothing is in it. Before its loop is closed.
+void gr_poller_fini(gr_poller *poller);
+
+// Makes the set of the processor if there is none yet. 0, or libuv's error
+// code. Any thread, no locks held.
+int gr_poller_open(gr_processor *p);
+
+// Adds a descriptor to the set, which is open: changes from now on are
+// delivered, and what is ready now as the first of them. 0, or libuv's error
+// code: UV_EPERM for files that are always ready. Any thread; locks may be
+// held.
+int gr_poller_add(gr_processor *p, gr_pollee *pollee, int fd);
+
+// Takes it out. It may still be told events that are being collected.
+void gr_poller_remove(gr_pollee *pollee, int fd);
+
+// Calls its `free` when no event can reach it any more: now, or by whoever is
+// collecting. It is in no set, or has been removed. Any thread.
+void gr_pollee_free(gr_pollee *pollee);
+
+// Collects what there is and makes goroutines runnable. Returns how many. An
+// `idle` caller is going to run one of them itself; its processor, which is in
+// use, may be gone afterwards: given to the worker of a bound goroutine.
+// Without a descriptor in the set it costs nothing. Scheduler stacks and the
+// monitor.
+unsigned gr_poller_collect(gr_poller *poller, bool idle);
+
+// --- for the monitor: a set of sets, each of which is told once ---
+
+typedef struct gr_watch {
+  int fd; // -1: not yet needed, or not to be had
+} gr_watch;
+
+#define GR_WATCH_INIT                                                          \
+  { -1 }
+
+// Has the next event in the set be told. False when that is not possible.
+bool gr_watch_arm(gr_watch *watch, gr_poller *poller);
+
+// The sets with events, at most `room`; they are no longer armed.
+unsigned gr_watch_take(gr_watch *watch, gr_poller **pollers, unsigned room);
+
+#endif
