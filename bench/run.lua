@@ -25,6 +25,7 @@ local CASES = {
   { name = "mutex", procs = { 1, 2 } },
   { name = "rwmutex", procs = { 1, 2 } },
   { name = "waitgroup", procs = { 1, 2 } },
+  { name = "group", procs = { 1, 2 } },
   { name = "atomic", procs = { 1, 2 } },
   { name = "semaphore", procs = { 1, 2 } },
   { name = "echo", procs = { 1, 2 } },

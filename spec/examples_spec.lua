@@ -10,7 +10,9 @@ end
 
 describe("an example", function()
   it("is short", function()
-    for _, name in ipairs({ "sieve", "pingpong", "worker_pool", "fan_in" }) do
+    for _, name in ipairs({ "sieve", "pingpong", "worker_pool", "fan_in",
+      "parallel_map", "pipeline", "fan_out", "rate_limit", "first_answer", "shutdown",
+      "pubsub", "supervisor" }) do
       local count = 0
       for _ in io.lines("examples/" .. name .. ".lua") do
         count = count + 1
@@ -34,6 +36,27 @@ describe("an example", function()
   it("fans in until there is silence", function()
     assert.matches("silence", run("examples/fan_in.lua"))
   end)
+
+  -- What they print to the last line, in order, on 1, 2 and 4 processors.
+  local PRINTED = {
+    parallel_map = "5040 has 60 divisors\n.*99991 has 2 divisors\nnot a number: two\n$",
+    pipeline = "^sum of 20 squares: 2870\nthe producer was held back\n$",
+    fan_out = "^27 takes the most steps up to 30: 111\n$",
+    rate_limit = "^request 1\n.*request 8\nnot too fast\n$",
+    first_answer = "^answer of quick\nnil\tbroken is broken\nnil\ttimeout\n$",
+    shutdown = "quick has ended\nendless was cancelled\nstopped\n$",
+    pubsub = "^attentive got 10 messages\nforgetful got 3 messages\n$",
+    supervisor = "^flaky, attempt 1.*work\ntrue\n.*attempt 4: no way\nnil\tgave up: no way\n$",
+  }
+
+  for name, pattern in pairs(PRINTED) do
+    it("prints what it should: " .. name, function()
+      for _, procs in ipairs({ 1, 2, 4 }) do
+        assert.matches(pattern, run("examples/" .. name .. ".lua",
+          { env = { GOROUTINES_PROCS = procs } }))
+      end
+    end)
+  end
 
   it("counts words as the sequential program does", function()
     for _, procs in ipairs({ 1, 2, 4 }) do

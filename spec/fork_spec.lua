@@ -11,6 +11,7 @@ local function output(script)
     full:send(1)
     local mutex, rwmutex, group = go.mutex(), go.rwmutex(), go.waitgroup()
     local once, cond, map = go.once(), go.cond(mutex), go.map()
+    local tasks = go.group()
     local semaphore, atomic, barrier = go.semaphore(2), go.atomic(), go.barrier(2)
     for _ = 1, 2 do
       go(function() while true do mutex:with(go.yield) end end)
@@ -48,7 +49,8 @@ local CALLS = {
   "semaphore:try_acquire()", "semaphore:release()", "atomic:load()",
   "atomic:store(1)", "atomic:add(1)", "map:get(1)", "map:set(1, 1)",
   "map:delete(1)", "map:update(1, print)", "map:keys()", "#map", "pairs(map)",
-  "barrier:wait()",
+  "barrier:wait()", "go.group()", "tasks:spawn(print)", "tasks:wait()",
+  "tasks:cancel()", "tasks:results()", "tasks:completed()",
 }
 
 describe("the child of a fork in C code", function()

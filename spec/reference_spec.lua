@@ -82,6 +82,7 @@ local function handles()
     go.chan(), go.chan():sending(1), task, timer, ticker, go.mutex(),
     go.mutex():guard(), go.rwmutex(), go.waitgroup(), go.once(),
     go.cond(go.mutex()), go.semaphore(1), go.barrier(1), go.atomic(), go.map(),
+    go.group(),
     listener, conn, go.net.udp(), process, process.stdin,
     go.fs.open("README.md"),
   }
@@ -189,6 +190,14 @@ describe("the reference", function()
     local class = reference.classes["goroutines.spawn_options"]
     for _, field in ipairs(class.fields) do
       local _, message = pcall(go.spawn, { [field.name] = print }, print)
+      assert.matches("option '" .. field.name .. "': ", message, 1, true)
+    end
+  end)
+
+  it("has options of group that exist", function()
+    local class = reference.classes["goroutines.group_options"]
+    for _, field in ipairs(class.fields) do
+      local _, message = pcall(go.group, { [field.name] = print })
       assert.matches("option '" .. field.name .. "': ", message, 1, true)
     end
   end)

@@ -426,6 +426,135 @@ function go.shield(f, ...) end
 ---@return any ... the results of `f`; or `"timeout"`
 function go.with_timeout(s, f, ...) end
 
+-- Groups ---------------------------------------------------------------------
+
+--- Makes a group: goroutines that are waited for together, and of which one that
+--- fails cancels the rest.
+---
+--- Used with `<close>`, no goroutine of a group outlives the block: however that is
+--- left, also by an error, by a cancellation of its goroutine, or by `go.exit`, all
+--- have ended then.
+---
+--- Waits: never.
+---
+--- Raises: nothing.
+---
+--- Go: `errgroup.WithContext` of golang.org/x/sync, with `SetLimit`; that a block
+--- waits for what it has started is the idea of libdill's bundles and Trio's nurseries
+---
+--- ```lua
+--- local function square(n) return n * n end
+--- do
+---   local g <close> = go.group({ limit = 8 })
+---   for i = 1, 20 do g:spawn(square, i) end
+---   local sum = 0
+---   for _, result in ipairs(g:results()) do sum = sum + result[2] end
+---   assert(sum == 2870)
+--- end
+--- ```
+---@param opts? goroutines.group_options none by default
+---@return goroutines.group g
+function go.group(opts) end
+
+--- The options of `go.group`.
+---@class goroutines.group_options
+---@field limit? integer how many of it may be alive at once, 1 to 2147483647; any number by default
+---@field on_error? "cancel"|"collect" what happens when one fails: the rest is cancelled (the default), or goes on
+
+--- The tasks of a group are in a scope of its own, which lies in the one that its
+--- maker was in: so a `go.with_timeout` around it cancels them, and cancelling the
+--- group cancels what they have started themselves, too.
+---
+--- A task *fails* by an error, or by being cancelled while its group is not. The
+--- first failure of a group cancels the rest at once; what is started after it, too.
+---
+--- A group lives in rounds. A `g:wait()` that has waited for all ends one; with the
+--- next `g:spawn` another begins, in which failures and cancellations of the group
+--- before are forgotten. Its tasks, with their results, are kept until then; a
+--- program that starts goroutines without end, and never waits for all, is better
+--- served by `go.waitgroup` and `go.semaphore`.
+---
+--- A group that is collected without having been closed leaves its tasks alone.
+--- Tasks may start more in their own group; where it has a limit, they may come to
+--- wait for each other's places.
+---@class goroutines.group
+--- Waits until all have ended. If the block is left by an error, they are cancelled
+--- first. Nobody can be started in the group afterwards; how it went, `g:wait()` and
+--- `g:results()` still tell.
+---
+--- Waits: until all have ended. Cancellation does not strike here.
+---
+--- Raises: `bad call of '__close' (by a goroutine of the group itself)`. Not what
+--- tasks have failed with: that is reported as for any task that nobody joins.
+---
+--- Go: a deferred `Wait`
+---@operator close
+local g = {}
+
+--- Starts `f(...)` in a new goroutine, as `go.spawn` does, but in the group's scope
+--- and not in the caller's.
+---
+--- Waits: while as many as the limit are alive, in order of arrival. It is a waiting
+--- call in any case: a cancelled goroutine gets its error.
+---
+--- Raises: what `go.spawn` does; `spawn in a closed group`.
+---
+--- Go: `Group.Go`
+---@param opts goroutines.spawn_options may be left out
+---@param f function what the goroutine runs; copied, as by `go.spawn`
+---@param ... any its arguments; copied
+---@return goroutines.task task
+---@overload fun(self: goroutines.group, f: function, ...: any): goroutines.task
+function g:spawn(opts, f, ...) end
+
+--- Waits for all, and tells how the round went. The failure that it tells is not
+--- reported elsewhere.
+---
+--- Waits: until all have ended, or for `timeout`, after which they go on.
+---
+--- Raises: `bad call of 'wait' (by a goroutine of the group itself)`.
+---
+--- Go: `Group.Wait`
+---@param timeout? number seconds
+---@return true? ok all have ended, none has failed, and the group was not cancelled
+---@return any err the error of the first, in time, that has failed; or, if the group was cancelled before that, by `g:cancel` or from outside, an error for which `go.is_cancelled` holds; or `"timeout"`
+---@return string? traceback of a task that has failed
+function g:wait(timeout) end
+
+--- Cancels all that are in the group, and what is started in it before the next
+--- `g:wait()`, which tells of it.
+---
+--- Waits: never.
+---
+--- Raises: `cannot send ...` when the reason cannot be sent.
+---
+--- Go: the `cancel` of `context.WithCancelCause`
+---@param reason? any copied; the field `reason` of the error
+---@return boolean first `false` if it was cancelled before, by a failure for example, or is closed
+function g:cancel(reason) end
+
+--- What the tasks of this round give, in the order in which they were started.
+---
+--- Waits: until all those have ended that were started before the call.
+---
+--- Raises: `bad call of 'results' (by a goroutine of the group itself)`.
+---
+--- Go: none; there tasks write to a slice
+---@return table results a list of `table.pack(task:join())`: `{ true, results..., n = ... }` or `{ false, err, traceback, n = 3 }`
+function g:results() end
+
+--- An iterator over the tasks in the order in which they end: `for task in
+--- g:completed() do`. Each is given once in all, also where several goroutines
+--- iterate, or after a `break`. It ends when all that were started have been given.
+---
+--- Waits: each step does, until one has ended.
+---
+--- Raises: `bad call of 'completed' (by a goroutine of the group itself)`.
+---
+--- Go: none; the idea is that of Python's `asyncio.as_completed`
+---@return fun(): goroutines.task? next
+function g:completed() end
+
 -- Channels -------------------------------------------------------------------
 
 --- Makes a channel.

@@ -29,6 +29,7 @@ var cases = map[string]func(){
 	"mutex":            mutex,
 	"rwmutex":          rwmutex,
 	"waitgroup":        waitgroup,
+	"group":            group,
 	"atomic":           atomicAdd,
 	"semaphore":        semaphore,
 	"echo":             echo,

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -65,6 +66,51 @@ func waitgroup() {
 		wg.Wait()
 	})
 	reportNs("waitgroup", elapsed, 4*n)
+}
+
+// errGroup does what golang.org/x/sync/errgroup is for.
+type errGroup struct {
+	all    sync.WaitGroup
+	once   sync.Once
+	cancel context.CancelFunc
+	err    error
+}
+
+func newErrGroup() *errGroup {
+	_, cancel := context.WithCancel(context.Background())
+	return &errGroup{cancel: cancel}
+}
+
+func (g *errGroup) start(f func() error) {
+	spawn(&g.all, func() {
+		if err := f(); err != nil {
+			g.once.Do(func() {
+				g.err = err
+				g.cancel()
+			})
+		}
+	})
+}
+
+func (g *errGroup) wait() error {
+	g.all.Wait()
+	g.cancel()
+	return g.err
+}
+
+func group() {
+	const goroutines, rounds = 100, 10
+	reportNs("group", average(func() {
+		for i := 0; i < rounds; i++ {
+			g := newErrGroup()
+			for j := 0; j < goroutines; j++ {
+				g.start(func() error { return nil })
+			}
+			if err := g.wait(); err != nil {
+				fail(err.Error())
+			}
+		}
+	}), rounds*goroutines)
 }
 
 func atomicAdd() {

@@ -173,6 +173,15 @@ void gr_cancel_inherit(lua_State *L, gr_goroutine *g) {
     gr_object_release(scope);
 }
 
+gr_cancel_scope *gr_cancel_scope_here(lua_State *L) {
+  gr_goroutine *g = gr_self();
+  if (g->scope && atomic_load(&g->struck) && is_held_back(L, g))
+    return gr_cancel_open_scope(g);
+  if (g->scope)
+    gr_object_retain(g->scope);
+  return g->scope;
+}
+
 bool gr_cancel_limit(gr_goroutine *g, uint64_t deadline_ns) {
   gr_cancel_scope *scope = gr_cancel_scope_new(g->scope, deadline_ns);
   if (!scope)
@@ -184,10 +193,9 @@ bool gr_cancel_limit(gr_goroutine *g, uint64_t deadline_ns) {
 
 // --- a task's ---
 
-int gr_cancel_method(lua_State *L) {
-  gr_task *task = gr_arg_self(L, &gr_task_type, "cancel");
+gr_cancellation *gr_cancel_check_reason(lua_State *L, const char *name) {
   gr_block *reason = NULL;
-  gr_arg_count(L, 2, "cancel");
+  gr_arg_count(L, 2, name);
   if (!lua_isnoneornil(L, 2)) {
     lua_pushvalue(L, 2);
     reason = gr_block_encode(L, 1, GR_VALUES_SENT);
@@ -195,8 +203,14 @@ int gr_cancel_method(lua_State *L) {
   gr_cancellation *why = gr_cancellation_new(reason);
   if (!why) {
     gr_block_release(reason);
-    return luaL_error(L, "not enough memory");
+    luaL_error(L, "not enough memory");
   }
+  return why;
+}
+
+int gr_cancel_method(lua_State *L) {
+  gr_task *task = gr_arg_self(L, &gr_task_type, "cancel");
+  gr_cancellation *why = gr_cancel_check_reason(L, "cancel");
   gr_enter();
   bool done = gr_cancel_task(task, why);
   gr_object_release(why);

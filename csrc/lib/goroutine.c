@@ -28,7 +28,7 @@ static int go_call(lua_State *L) {
 }
 
 typedef struct options {
-  gr_run_options run;
+  gr_run_options *run;
   bool thread;
 } options;
 
@@ -50,15 +50,15 @@ static void read_option(lua_State *L, options *o) {
   if (!strcmp(key, "name")) {
     if (lua_type(L, -1) != LUA_TSTRING)
       gr_arg_type_error(L, -1, 1, "spawn", "option 'name': string");
-    o->run.name = lua_tostring(L, -1);
+    o->run->name = lua_tostring(L, -1);
   } else if (!strcmp(key, "memory_limit")) {
-    o->run.memory_limit = (size_t)ceil(check_limit(L, key));
+    o->run->memory_limit = (size_t)ceil(check_limit(L, key));
   } else if (!strcmp(key, "timeout")) {
     lua_Number seconds = check_limit(L, key);
-    o->run.timeout_ns = seconds < 1e9 ? (uint64_t)ceil(seconds * 1e9) : 0;
+    o->run->timeout_ns = seconds < 1e9 ? (uint64_t)ceil(seconds * 1e9) : 0;
   } else if (!strcmp(key, "cpu_limit")) {
     lua_Number seconds = check_limit(L, key);
-    o->run.cpu_limit_ns = seconds < 1e9 ? (uint64_t)ceil(seconds * 1e9) : 0;
+    o->run->cpu_limit_ns = seconds < 1e9 ? (uint64_t)ceil(seconds * 1e9) : 0;
   } else if (!strcmp(key, "thread")) {
     if (!lua_isboolean(L, -1))
       gr_arg_type_error(L, -1, 1, "spawn", "option 'thread': boolean");
@@ -68,14 +68,15 @@ static void read_option(lua_State *L, options *o) {
   }
 }
 
-static options read_options(lua_State *L) {
-  options o = {0};
+// True if it is to have a thread of its own.
+static bool read_options(lua_State *L, int index, gr_run_options *run) {
+  options o = {run, false};
   lua_pushnil(L);
-  while (lua_next(L, 1)) {
+  while (lua_next(L, index)) {
     read_option(L, &o);
     lua_pop(L, 1);
   }
-  return o;
+  return o.thread;
 }
 
 // Runs first in a goroutine that is to have a thread of its own:
@@ -88,28 +89,33 @@ static int call_on_thread(lua_State *L) {
   return lua_gettop(L);
 }
 
-static int go_spawn(lua_State *L) {
-  options o = {0};
-  int first = 1;
-  if (lua_istable(L, 1)) {
-    o = read_options(L);
-    first = 2;
-  }
-  gr_arg_function(L, first, first, "spawn");
-  if (o.thread) {
+gr_run_options gr_spawn_read(lua_State *L, int index, int *first) {
+  gr_run_options run = {0};
+  bool has_options = lua_istable(L, index), thread = false;
+  *first = index + has_options;
+  if (has_options)
+    thread = read_options(L, index, &run);
+  gr_arg_function(L, *first, 1 + has_options, "spawn");
+  if (thread) {
     lua_pushcfunction(L, call_on_thread);
-    lua_insert(L, first);
+    lua_insert(L, *first);
   }
+  return run;
+}
+
+static int go_spawn(lua_State *L) {
+  int first;
+  gr_run_options run = gr_spawn_read(L, 1, &first);
   int count = lua_gettop(L) - first + 1;
   gr_block *call = gr_block_encode(L, count, GR_VALUES_CALL);
-  gr_task *task = gr_run_start(L, call, &o.run);
+  gr_task *task = gr_run_start(L, call, &run);
   gr_handle_push(L, &gr_task_type, task, 0);
   return 1;
 }
 
 // --- tasks ---
 
-static int task_join(lua_State *L) {
+int gr_task_join_method(lua_State *L) {
   gr_task *task = gr_arg_self(L, &gr_task_type, "join");
   gr_arg_count(L, 2, "join");
   uint64_t deadline_ns = gr_arg_deadline(L, 2, 1, "join");
@@ -275,7 +281,7 @@ static int go_count(lua_State *L) {
   return 1;
 }
 
-static const luaL_Reg task_methods[] = {{"join", task_join},
+static const luaL_Reg task_methods[] = {{"join", gr_task_join_method},
                                         {"cancel", gr_cancel_method},
                                         {"status", task_status},
                                         {"traceback", task_traceback},

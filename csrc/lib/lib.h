@@ -233,11 +233,22 @@ int gr_run_call(lua_State *L);
 // NULL), or raises when out of memory.
 gr_task *gr_run_start(lua_State *L, gr_block *call, const gr_run_options *o);
 
+// Makes it runnable, with its timeout. It is in its scope. Inside the runtime.
+void gr_run_launch(gr_goroutine *g, const gr_run_options *o);
+
 // The same without a Lua state to raise in: NULL when out of memory. The
 // goroutine is not yet runnable: it is to be passed to gr_ready_woken.
 gr_goroutine *gr_run_prepare(gr_block *call, const gr_run_options *o,
                              const char *creator, uint64_t parent,
                              gr_task **task);
+
+// Reads the arguments of a function `spawn` from the index on up to the top:
+// [options,] f, arguments... The call is what then lies at *first and above it.
+// The name in the options is in their table.
+gr_run_options gr_spawn_read(lua_State *L, int index, int *first);
+
+// task:join(timeout), as a method.
+int gr_task_join_method(lua_State *L);
 
 // Ends the running goroutine now with the values on top of the stack as its
 // results; no pcall catches it.
@@ -308,6 +319,13 @@ bool gr_cancel_limit(gr_goroutine *g, uint64_t deadline_ns);
 
 int gr_cancel_method(lua_State *L);
 
+// The cancellation for a method that has a reason at index 2, or none; with a
+// reference.
+struct gr_cancellation *gr_cancel_check_reason(lua_State *L, const char *name);
+
+// The scope for what the running goroutine starts; with a reference, or NULL.
+struct gr_cancel_scope *gr_cancel_scope_here(lua_State *L);
+
 // --- dumps (dump.c) ---
 
 // Writes to stderr where the goroutines are, while all but the caller's are
@@ -343,6 +361,7 @@ void gr_lib_semaphore(lua_State *L);
 void gr_lib_barrier(lua_State *L);
 void gr_lib_atomic(lua_State *L);
 void gr_lib_map(lua_State *L);
+void gr_lib_group(lua_State *L);
 
 // Replacements in the standard libraries of this state.
 void gr_lib_coroutine(lua_State *L);
@@ -374,8 +393,9 @@ void gr_push_title(lua_State *L, const gr_task *task, uint64_t id);
 extern const gr_handle_type gr_channel_type, gr_ticker_type, gr_timer_type,
     gr_task_type, gr_mutex_type, gr_rwmutex_type, gr_waitgroup_type,
     gr_once_type, gr_cond_type, gr_semaphore_type, gr_barrier_type,
-    gr_atomic_type, gr_map_type, gr_connection_type, gr_stream_type,
-    gr_listener_type, gr_udp_type, gr_process_type, gr_file_type;
+    gr_atomic_type, gr_map_type, gr_group_type, gr_connection_type,
+    gr_stream_type, gr_listener_type, gr_udp_type, gr_process_type,
+    gr_file_type;
 enum { GR_VIEW_BOTH, GR_VIEW_SENDER, GR_VIEW_RECEIVER };
 
 // Runs before the process ends.

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "sync/barrier.h"
+#include "sync/group.h"
 #include "sync/holder.h"
 #include "sync/map.h"
 #include "sync/mutex.h"
@@ -72,6 +73,8 @@ const char *gr_reason_of(gr_wait_kind kind) {
       [GR_WAIT_SEMAPHORE] = "semaphore acquire",
       [GR_WAIT_BARRIER] = "barrier wait",
       [GR_WAIT_MAP] = "map key",
+      [GR_WAIT_TASKS] = "group wait",
+      [GR_WAIT_PLACE] = "group spawn",
       [GR_WAIT_OTHERS] = "waiting for the others to end",
       [GR_WAIT_READ] = "io read",
       [GR_WAIT_WRITE] = "io write",
@@ -181,6 +184,10 @@ static void add_entry(gr_report *r, const gr_map_entry *entry) {
   add_holder(r, gr_map_entry_user(entry), "updates");
 }
 
+static unsigned alive_in(const gr_group *group) {
+  return atomic_load_explicit(&group->alive, memory_order_relaxed);
+}
+
 void gr_reason_add_object(gr_report *r, const gr_goroutine *g) {
   const void *object = g->wait_object;
   switch (g->wait_kind) {
@@ -222,6 +229,13 @@ void gr_reason_add_object(gr_report *r, const gr_goroutine *g) {
     add(r, "\twaiting at barrier: %p (%u of %u there)\n", object,
         (unsigned)gr_barrier_count(object),
         (unsigned)((const gr_barrier *)object)->size);
+    break;
+  case GR_WAIT_TASKS:
+    add(r, "\twaiting for group: %p (%u alive)\n", object, alive_in(object));
+    break;
+  case GR_WAIT_PLACE:
+    add(r, "\twaiting to spawn in group: %p (%u of %u alive)\n", object,
+        alive_in(object), (unsigned)((const gr_group *)object)->limit);
     break;
   case GR_WAIT_MAP:
     add_entry(r, object);

@@ -357,6 +357,12 @@ gr_goroutine *gr_run_prepare(gr_block *call, const gr_run_options *o,
   return g;
 }
 
+void gr_run_launch(gr_goroutine *g, const gr_run_options *o) {
+  if (o->timeout_ns && !gr_cancel_limit(g, gr_now_ns() + o->timeout_ns))
+    atomic_fetch_or(&g->struck, GR_STRUCK_CANCEL);
+  gr_start(g);
+}
+
 gr_task *gr_run_start(lua_State *L, gr_block *call, const gr_run_options *o) {
   char creator[GR_CREATOR_BYTES];
   gr_task *task;
@@ -368,9 +374,7 @@ gr_task *gr_run_start(lua_State *L, gr_block *call, const gr_run_options *o) {
   }
   gr_cancel_inherit(L, g);
   gr_enter();
-  if (o->timeout_ns && !gr_cancel_limit(g, gr_now_ns() + o->timeout_ns))
-    atomic_fetch_or(&g->struck, GR_STRUCK_CANCEL);
-  gr_start(g);
+  gr_run_launch(g, o);
   gr_leave();
   return o->detached ? NULL : task;
 }

@@ -86,9 +86,9 @@ const char *gr_sync_push_holder(lua_State *L, uint64_t id) {
 
 void gr_sync_add_types(void) {
   static const gr_handle_type *const types[] = {
-      &gr_mutex_type,   &gr_rwmutex_type, &gr_waitgroup_type,
-      &gr_once_type,    &gr_cond_type,    &gr_semaphore_type,
-      &gr_barrier_type, &gr_atomic_type,  &gr_map_type,
+      &gr_mutex_type, &gr_rwmutex_type,   &gr_waitgroup_type, &gr_once_type,
+      &gr_cond_type,  &gr_semaphore_type, &gr_barrier_type,   &gr_atomic_type,
+      &gr_map_type,   &gr_group_type,
   };
   for (size_t i = 0; i < sizeof types / sizeof *types; i++)
     gr_message_add_type(types[i]);
@@ -104,4 +104,5 @@ void gr_lib_sync(lua_State *L) {
   gr_lib_barrier(L);
   gr_lib_atomic(L);
   gr_lib_map(L);
+  gr_lib_group(L);
 }

@@ -49,6 +49,8 @@ typedef enum gr_wait_kind {
   GR_WAIT_SEMAPHORE,
   GR_WAIT_BARRIER,
   GR_WAIT_MAP,
+  GR_WAIT_TASKS,  // of a group
+  GR_WAIT_PLACE,  // in one
   GR_WAIT_OTHERS, // main, after go.exit
   GR_WAIT_READ,   // of a descriptor
   GR_WAIT_WRITE,

@@ -209,6 +209,20 @@ bool gr_cancel_task(gr_task *task, gr_cancellation *why) {
   return g != NULL;
 }
 
+gr_cancellation *gr_cancel_why(gr_cancel_scope *scope) {
+  gr_lock_lock(&tree);
+  gr_cancellation *why = scope->why ? retain(scope->why) : NULL;
+  gr_lock_unlock(&tree);
+  return why;
+}
+
+bool gr_cancel_is_cancelled(gr_cancel_scope *scope) {
+  gr_lock_lock(&tree);
+  bool is = scope->why != NULL;
+  gr_lock_unlock(&tree);
+  return is;
+}
+
 gr_cancellation *gr_cancel_reason(gr_goroutine *g) {
   gr_lock_lock(&tree);
   gr_cancellation *why = ((gr_task *)g->owner)->why;

@@ -25,7 +25,7 @@ gr_cancellation *gr_cancellation_new(gr_block *reason);
 typedef struct gr_cancel_scope {
   gr_object object;
   struct gr_cancel_scope *parent; // or NULL; with a reference
-  gr_cancellation *own;           // of its deadline
+  gr_cancellation *own;           // of its deadline; or without a reason
   gr_deadline alarm;              // has a reference while it is set
 
   // Guarded by the lock of all scopes.
@@ -48,6 +48,10 @@ bool gr_cancel_all(gr_cancel_scope *scope, gr_cancellation *why);
 
 // Cancels the task's goroutine. False if that has ended.
 bool gr_cancel_task(gr_task *task, gr_cancellation *why);
+
+// Whether it is cancelled; and why, with a reference, or NULL.
+bool gr_cancel_is_cancelled(gr_cancel_scope *scope);
+gr_cancellation *gr_cancel_why(gr_cancel_scope *scope);
 
 // Why the running goroutine is cancelled, with a reference: itself, or the
 // outermost of its scopes. NULL: it is not.

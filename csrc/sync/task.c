@@ -126,10 +126,10 @@ void gr_task_end(gr_task *task, gr_task_state state, gr_block *outcome) {
   if (state == GR_TASK_FAILED && !task->joined)
     enlist_failed(task); // before it can be joined, which takes it out
   gr_lock_unlock(&task->lock);
+  if (task->on_end)
+    task->on_end(task->on_end_arg);
   for (gr_goroutine *g = woken, *next; g; g = next) {
     next = g->next; // ours until it is runnable
     gr_ready(g);
   }
-  if (task->on_end)
-    task->on_end(task->on_end_arg);
 }

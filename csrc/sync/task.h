@@ -52,8 +52,8 @@ typedef struct gr_task {
 
   gr_block *call; // function and arguments, until it has begun; the goroutine's
 
-  // Called once the goroutine is gone, on a scheduler's stack, or NULL. Set
-  // before it starts.
+  // Called once the goroutine is gone and the outcome is set, before those who
+  // joined go on; on a scheduler's stack. Or NULL. Set before it starts.
   void (*on_end)(void *arg);
   void *on_end_arg;
 } gr_task;
