@@ -2,6 +2,7 @@
 #include "sched/deadline.h"
 
 #include "sched/goroutine.h"
+#include "sched/sched.h"
 
 void gr_deadlines_init(gr_deadlines *deadlines) {
   gr_lock_init(&deadlines->lock, GR_RANK_DEADLINES);
@@ -79,8 +80,10 @@ unsigned gr_deadlines_fire(gr_deadlines *deadlines, uint64_t now_ns,
     publish_locked(deadlines);
     gr_lock_unlock(&deadlines->lock);
 
-    for (unsigned i = 0; i < woken_count; i++)
+    for (unsigned i = 0; i < woken_count; i++) {
+      gr_wait_until_parked(woken[i]); // it sets its deadline before that
       ready(woken[i]);
+    }
     for (gr_deadline *d = alarms, *next; d; d = next) {
       next = d->next_fired; // d may be gone after fire
       d->fire(d, now_ns);

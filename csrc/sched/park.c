@@ -2,6 +2,7 @@
 // Parking, giving way and waking. Called by running goroutines; what is to be
 // done once they are off their stacks is a commit, on the scheduler's.
 #include <lua.h>
+#include <sched.h>
 
 #include "sched/pin.h"
 #include "sched/sched.h"
@@ -142,7 +143,7 @@ typedef struct park {
   void *arg;
 } park;
 
-// g waits from now on. Pairs with the barrier of whoever cancels.
+// The wait has been opened. Pairs with the barrier of whoever cancels.
 static bool is_cancelled(gr_goroutine *g) {
   atomic_signal_fence(memory_order_seq_cst);
   if (GR_UNLIKELY(gr_enter_needs_fence))
@@ -152,49 +153,56 @@ static bool is_cancelled(gr_goroutine *g) {
          !g->ignores_cancel;
 }
 
-// One that is on its way to wait sees that it is struck itself.
-bool gr_wait_cancel(gr_goroutine *g) {
-  if (atomic_load_explicit(&g->status, memory_order_acquire) != GR_WAITING)
-    return false;
+static bool cancel_wait(gr_goroutine *g) {
   unsigned word = atomic_load(&g->claim);
   return (word & GR_CLAIM_MASK) == GR_CLAIM_OPEN &&
          gr_wait_claim(g, word, GR_CLAIM_CANCEL);
 }
 
-// `p` lies on the stack of g, which may go on as soon as its objects are let
-// go; what is needed after that has been read before. The deadline is set only
-// now that g waits, and before that, while nobody else can let g go on.
+// Whoever has claimed its wait need not have seen it off its stack.
+void gr_wait_until_parked(gr_goroutine *g) {
+  for (unsigned n = 0;
+       atomic_load_explicit(&g->status, memory_order_acquire) == GR_RUNNING &&
+       !atomic_load_explicit(&gr_the_sched.stopping, memory_order_relaxed);
+       n++)
+    if (n < 100)
+      gr_cpu_relax();
+    else
+      sched_yield();
+}
+
+// One that opens its wait later sees that it is struck itself.
+bool gr_wait_cancel(gr_goroutine *g) {
+  if (!cancel_wait(g))
+    return false;
+  gr_wait_until_parked(g);
+  return true;
+}
+
+// `p` lies on the stack of g, which may go on as soon as it is known to wait
+// and its objects are let go; what is needed after that has been read before.
+// So the deadline is set first. Whoever finds it expired waits for the status.
 static void commit_park(gr_goroutine *g, void *arg) {
   park *p = arg;
   gr_commit commit = p->commit;
   void *commit_arg = p->arg;
-  uint64_t deadline_ns = p->deadline_ns;
-  gr_ticket ticket = atomic_load_explicit(&g->claim, memory_order_relaxed);
-
-  // release: whoever wins the claim sees g off its stack
-  atomic_store_explicit(&g->status, GR_WAITING, memory_order_release);
-  if (GR_UNLIKELY(is_cancelled(g)) &&
-      gr_wait_claim(g, ticket, GR_CLAIM_CANCEL)) {
-    if (commit)
-      commit(g, commit_arg);
-    gr_ready(g);
-    return;
-  }
-  if (deadline_ns != GR_NEVER) {
+  bool failed = false;
+  if (p->deadline_ns != GR_NEVER) {
     gr_processor *own =
         atomic_load_explicit(&gr_worker_self()->p, memory_order_relaxed);
+    gr_ticket ticket = atomic_load_explicit(&g->claim, memory_order_relaxed) &
+                       ~(gr_ticket)GR_CLAIM_MASK;
     g->deadline.g = g;
     g->deadline.ticket = ticket;
-    if (!gr_deadline_set(&own->deadlines, &g->deadline, deadline_ns) &&
-        gr_wait_claim(g, ticket, GR_CLAIM_NOMEM)) {
-      if (commit)
-        commit(g, commit_arg);
-      gr_ready(g);
-      return;
-    }
+    failed = !gr_deadline_set(&own->deadlines, &g->deadline, p->deadline_ns) &&
+             gr_wait_claim(g, ticket, GR_CLAIM_NOMEM);
   }
+  // release: whoever wins the claim sees g off its stack
+  atomic_store_explicit(&g->status, GR_WAITING, memory_order_release);
   if (commit)
     commit(g, commit_arg);
+  if (GR_UNLIKELY(failed)) // then nobody else makes it runnable
+    gr_ready(g);
 }
 
 // Nobody is there any more to wake main, or to run anything.
@@ -211,6 +219,11 @@ void gr_park(gr_wait_kind kind, const void *object, uint64_t deadline_ns,
   gr_goroutine *g = gr_self();
   if (has_stopped(g)) {
     gr_wait_claim(g, atomic_load(&g->claim), GR_CLAIM_STOPPED);
+    if (commit)
+      commit(g, arg);
+    return;
+  }
+  if (GR_UNLIKELY(is_cancelled(g)) && cancel_wait(g)) {
     if (commit)
       commit(g, arg);
     return;

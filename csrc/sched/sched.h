@@ -100,6 +100,10 @@ void gr_park(gr_wait_kind kind, const void *object, uint64_t deadline_ns,
 // since it was struck.
 bool gr_wait_cancel(gr_goroutine *g);
 
+// Waits, for an instant, until a goroutine is off its stack that the caller has
+// claimed without a lock of what it waits on: then it can be made runnable.
+void gr_wait_until_parked(gr_goroutine *g);
+
 // Makes a waiting goroutine runnable whose claim the caller has won. Goes next
 // on the caller's processor. Outside all locks. Any thread.
 void gr_ready(gr_goroutine *g);

@@ -4,8 +4,8 @@
 //
 // Whoever cancels and a goroutine that goes to wait:
 //
-//   canceller:  set the flag, membarrier,      look whether it waits
-//   goroutine:  status = waiting, [barrier],   look at the flag (park.c)
+//   canceller:  set the flag,  membarrier,  look whether it has opened a wait
+//   goroutine:  open the wait, [barrier],   look at the flag (park.c)
 //
 // One of the two sees the other, and ends the wait by the claim.
 #include "sync/cancel.h"
