@@ -48,8 +48,8 @@ local WAITS = {
     m:lock()
     go.cond(m):wait()
   end,
-  ["computing"] = function() while true do end end,
-  ["computing in pcall in a coroutine"] = function()
+  ["one that computes"] = function() while true do end end,
+  ["one that computes in pcall in a coroutine"] = function()
     coroutine.wrap(function() error(select(2, pcall(function() while true do end end)), 0) end)()
   end,
   ["yielding"] = function() while true do go.yield() end end,
@@ -417,7 +417,7 @@ describe("go.with_timeout", function()
     assert.is_true(took >= 0.02 and took < helper.within(1), took)
   end)
 
-  it("ends what computes", function()
+  it("ends one that computes", function()
     assert.same({ nil, "timeout" },
       { go.with_timeout(0.02, function() while true do end end) })
   end)
@@ -477,7 +477,7 @@ describe("go.with_timeout", function()
         local _ <close> = tell("child")
         go(function()
           local _ <close> = tell("grandchild")
-          while true do end
+          while true do go.yield() end
         end)
         go.sleep(3600)
       end)
