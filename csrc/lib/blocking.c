@@ -31,16 +31,19 @@ static int call_stock(lua_State *L) {
   return count;
 }
 
-// Children do not get the descriptor. (One that is started between opening and
-// this has it all the same.)
-static int call_opening(lua_State *L) {
-  int count = call_stock(L);
+// Children do not get the descriptors of files among the results, which are on
+// top. (One that is started between opening and this has it all the same.)
+static int close_in_children(lua_State *L, int count) {
   for (int i = lua_gettop(L) - count + 1; i <= lua_gettop(L); i++) {
     luaL_Stream *stream = luaL_testudata(L, i, LUA_FILEHANDLE);
     if (stream && stream->closef)
       fcntl(fileno(stream->f), F_SETFD, FD_CLOEXEC);
   }
   return count;
+}
+
+static int call_opening(lua_State *L) {
+  return close_in_children(L, call_stock(L));
 }
 
 // --- writing ---
@@ -117,11 +120,7 @@ static int call_child(lua_State *L) {
 }
 
 static int call_popen(lua_State *L) {
-  call_child(L);
-  luaL_Stream *stream = luaL_testudata(L, 1, LUA_FILEHANDLE);
-  if (stream && stream->closef)
-    fcntl(fileno(stream->f), F_SETFD, FD_CLOEXEC);
-  return lua_gettop(L);
+  return close_in_children(L, call_child(L));
 }
 
 // --- installing ---

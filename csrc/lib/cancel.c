@@ -65,8 +65,8 @@ static bool is_held_back(lua_State *L, gr_goroutine *g) {
 
 static void raise_cancellation(lua_State *L, gr_goroutine *g) {
   gr_cancellation *why = gr_cancel_reason(g);
-  if (!why)
-    return;
+  if (!why) // there was none for the scope that it was to have
+    luaL_error(L, "not enough memory");
   luaL_checkstack(L, LUA_MINSTACK, NULL);
   gr_handle_push(L, &gr_cancellation_type, why, 0);
   lua_error(L);
@@ -87,10 +87,13 @@ void gr_cancel_at_wait(lua_State *L) {
 void gr_cancel_in_hook(lua_State *L, int count) {
   gr_goroutine *g = gr_self();
   gr_task *task = g->owner;
-  if (!(atomic_load(&g->struck) & GR_STRUCK_CANCEL) || is_held_back(L, g))
+  if (!(atomic_load(&g->struck) & GR_STRUCK_CANCEL))
     return;
-  if (task->waits_seen == g->waits && count >= GRACE_COUNT)
+  if (task->waits_seen == g->waits && count >= GRACE_COUNT) {
+    if (is_held_back(L, g)) // slow on a deep stack: not at each strike
+      return;
     raise_cancellation(L, g);
+  }
   task->waits_seen = g->waits;
   if (!lua_gethook(L)) // not where there is one for good
     lua_sethook(L, gr_preempt_hook, LUA_MASKCOUNT, GRACE_COUNT);

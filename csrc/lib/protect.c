@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "lib/lib.h"
+#include "sched/frame.h"
 #include "sched/preempt.h"
 
 static const char OVER[] = "cpu limit exceeded";
@@ -77,35 +78,39 @@ static int base_xpcall(lua_State *L) {
 
 // --- where it is ---
 
-// The level is a call that pcall or xpcall, one level up, has not been asked
-// for: of a handler, which Lua runs there after an error.
-static bool is_unwinding(lua_State *L, int level) {
-  lua_Debug ar;
-  if (!lua_getstack(L, level + 1, &ar))
-    return false;
-  lua_getinfo(L, "f", &ar);
-  lua_CFunction caller = lua_tocfunction(L, -1);
+// Where the function that pcall or xpcall calls lies in its frame; 0: it is
+// neither.
+static int place_of_callee(lua_CFunction function) {
+  if (function == gr_protect_pcall || function == gr_run_call)
+    return 2;
+  return function == base_xpcall ? 4 : 0;
+}
+
+// The frame is a call that the one below, of pcall or xpcall, has not been
+// asked for: of a handler, which Lua runs there after an error.
+static bool is_unwinding(lua_State *L, lua_Debug *ar, lua_Debug *below) {
+  lua_getinfo(L, "f", below);
+  int place = place_of_callee(lua_tocfunction(L, -1));
   lua_pop(L, 1);
-  int place = caller == gr_protect_pcall || caller == gr_run_call ? 2
-              : caller == base_xpcall                             ? 4
-                                                                  : 0;
-  if (!place || !lua_getlocal(L, &ar, place))
+  if (!place || !lua_getlocal(L, below, place))
     return false;
-  lua_getstack(L, level, &ar);
-  lua_getinfo(L, "f", &ar);
+  lua_getinfo(L, "f", ar);
   bool is_asked_for = lua_rawequal(L, -1, -2);
   lua_pop(L, 2);
   return !is_asked_for;
 }
 
 static bool has_handler(lua_State *L) {
-  lua_Debug ar;
-  for (int level = 0; lua_getstack(L, level, &ar); level++) {
+  lua_Debug ar, below;
+  bool more = lua_getstack(L, 0, &ar);
+  for (int level = 1; more; level++, ar = below) {
     lua_getinfo(L, "n", &ar);
     if (*ar.namewhat == 'm' &&
         (!strcmp(ar.name, "close") || !strcmp(ar.name, "__gc")))
       return true;
-    if (is_unwinding(L, level))
+    below = ar;
+    more = gr_frame_go_below(L, &below, level);
+    if (more && is_unwinding(L, &ar, &below))
       return true;
   }
   return false;

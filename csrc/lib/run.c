@@ -170,8 +170,11 @@ void gr_push_title(lua_State *L, const gr_task *task, uint64_t id) {
     lua_pushfstring(L, "goroutine %I", (LUAI_UACINT)id);
 }
 
-// [error, traceback] -> the same; fills in the report and the event.
+// [error, traceback] -> the same; fills in the report and the event, unless
+// that has been done before something else failed.
 static void prepare_report(lua_State *L, gr_task *task) {
+  if (task->report)
+    return;
   int traceback = lua_gettop(L), err = traceback - 1;
   gr_push_title(L, task, task->id);
   push_description(L, err);
@@ -259,8 +262,7 @@ static int fail_plainly(lua_State *L) {
   push_description(L, 1);
   lua_pushfstring(L, "stack traceback:\n\tstarted by goroutine %I at %s",
                   (LUAI_UACINT)life->task->parent, life->task->creator);
-  if (!life->task->report)
-    prepare_report(L, life->task);
+  prepare_report(L, life->task);
   life->outcome = gr_block_encode(L, 2, GR_VALUES_ERROR);
   return 0;
 }
@@ -393,14 +395,19 @@ static void close_all(gr_goroutine *g) {
   lua_resetthread(g->L);
 }
 
+static void leave_stack(gr_goroutine *g) {
+  gr_task *task = g->owner;
+  task->is_ending = true;
+  close_all(g);
+  gr_loading_abandon();
+}
+
 void gr_run_exit(lua_State *L, int results) {
   gr_goroutine *g = gr_self();
   lifetime life = {.task = g->owner, .state = GR_TASK_DONE};
   if (!g->is_main)
     life.outcome = gr_block_encode(L, results, GR_VALUES_RESULT);
-  life.task->is_ending = true;
-  close_all(g);
-  gr_loading_abandon();
+  leave_stack(g);
   if (g->is_main) {
     gr_enter();
     bool ended = gr_is_child() || gr_wait_for_others();
@@ -420,6 +427,7 @@ void gr_run_exit(lua_State *L, int results) {
 void gr_run_fail(lua_State *L, const char *message) {
   gr_goroutine *g = gr_self();
   lifetime life = {.task = g->owner, .state = GR_TASK_FAILED};
+  gr_state_lift_limit(L);
   luaL_checkstack(L, LUA_MINSTACK, NULL);
   lua_pushcfunction(L, handle_error);
   lua_pushstring(L, message);
@@ -427,9 +435,7 @@ void gr_run_fail(lua_State *L, const char *message) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, &traceback_key);
   prepare_report(L, life.task);
   life.outcome = gr_block_encode(L, 2, GR_VALUES_ERROR);
-  life.task->is_ending = true;
-  close_all(g);
-  gr_loading_abandon();
+  leave_stack(g);
   end(g->L, &life);
 }
 

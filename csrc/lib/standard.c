@@ -53,13 +53,6 @@ static int os_exit(lua_State *L) {
     pause();
 }
 
-static bool is_c_module(lua_State *L) {
-  const char *path = lua_tostring(L, 2); // where the loader found it
-  size_t len = path ? strlen(path) : 0;
-  return len > 3 && (!strcmp(path + len - 3, ".so") ||
-                     (len > 6 && !strcmp(path + len - 6, ".dylib")));
-}
-
 static int base_require(lua_State *L) {
   gr_goroutine *g = gr_self();
   const char *name = luaL_checkstring(L, 1);
@@ -77,10 +70,8 @@ static int base_require(lua_State *L) {
   lua_pushvalue(L, lua_upvalueindex(1));
   lua_insert(L, 1);
   lua_call(L, 1, 2);
-  if (!was_foreign && !is_c_module(L) && !g->has_c_modules)
+  if (!was_foreign && !g->has_c_modules) // loading.c has seen what it is
     atomic_store(&g->foreign, false);
-  else
-    g->has_c_modules = true;
   gr_modules_update(L);
   return 2;
 }
