@@ -41,11 +41,12 @@ local function hog(stop)
   end)
 end
 
--- Waits until this process has used that much CPU time.
-local function use_cpu(seconds)
+-- Waits until this process has used that much CPU time, looking every `pause`
+-- seconds (0.1): others are interrupted then.
+local function use_cpu(seconds, pause)
   local clock = os.clock
   local last = clock() + seconds
-  repeat go.sleep(0.01) until clock() >= last
+  repeat go.sleep(pause or 0.1) until clock() >= last
 end
 
 local function result(task)
@@ -76,6 +77,17 @@ describe("on one processor", function()
     local stop = go.chan()
     local a, b, c = pair(stop, 1000), hog(stop), hog(stop)
     use_cpu(0.6)
+    stop:close()
+    local of_pair, of_hogs = result(a), (result(b) + result(c)) / 2
+    assert.is_true(of_pair < 2 * of_hogs, of_pair .. " " .. of_hogs)
+    assert.is_true(of_pair > of_hogs / 3, of_pair .. " " .. of_hogs)
+  end)
+
+  it("who is interrupted goes on with the rest of a slice, not a new one", function()
+    local _ <close> = helper.procs(1)
+    local stop = go.chan()
+    local a, b, c = pair(stop, 1000), hog(stop), hog(stop)
+    use_cpu(0.6, 0.001)
     stop:close()
     local of_pair, of_hogs = result(a), (result(b) + result(c)) / 2
     assert.is_true(of_pair < 2 * of_hogs, of_pair .. " " .. of_hogs)

@@ -18,7 +18,7 @@ static void make_way(gr_goroutine *g) {
        at = at->next) {
     gr_worker *w = GR_CONTAINER(at, gr_worker, all);
     if (atomic_load(&w->g) == g && !w->is_gone)
-      gr_preempt_locked(w, atomic_load(&w->slice));
+      gr_preempt_locked(w, 0);
   }
   gr_lock_unlock(&s->lock);
 }

@@ -107,6 +107,10 @@ struct gr_goroutine {
 
   gr_deadline deadline; // of the present wait
 
+  // It goes on with the rest of a slice: how much of that it has had. Its
+  // queue's.
+  uint64_t had_ns;
+
   // The worker whose thread it must run on, or NULL. Written by the goroutine.
   gr_worker *bound;
   uint32_t bound_count; // lock_thread calls not yet undone

@@ -171,9 +171,9 @@ static bool computes(gr_worker *w, uint64_t now_ns) {
   return false;
 }
 
-static void signal_locked(gr_worker *w, uint64_t now_ns) {
+static void signal_locked(gr_worker *w, uint64_t now_ns, uint64_t had_ns) {
   watch_cpu(w, now_ns);
-  gr_preempt_locked(w, atomic_load(&w->slice));
+  gr_preempt_locked(w, had_ns);
 }
 
 // True if the worker has begun a slice since it was looked at.
@@ -181,8 +181,9 @@ static bool note_slice_locked(gr_worker *w, uint64_t now_ns) {
   uint32_t slice = atomic_load(&w->slice);
   if (slice == w->seen_slice)
     return false;
-  w->seen_slice = slice;
-  w->seen_since_ns = now_ns;
+  uint64_t begin_ns = atomic_load(&w->begin_ns);
+  atomic_store(&w->seen_since_ns, begin_ns ? begin_ns : now_ns);
+  atomic_store(&w->seen_slice, slice); // release: the time is before
   w->signals = 0;
   return true;
 }
@@ -193,8 +194,11 @@ static bool note_slice_locked(gr_worker *w, uint64_t now_ns) {
 void gr_monitor_make_way(gr_worker *w) {
   gr_lock_lock(&gr_the_sched.lock);
   if (!w->is_gone && atomic_load(&w->bound_ready) && atomic_load(&w->g) &&
-      atomic_load(&w->p) && !is_blocked(w))
-    signal_locked(w, gr_now_ns());
+      atomic_load(&w->p) && !is_blocked(w)) {
+    uint64_t now_ns = gr_now_ns();
+    note_slice_locked(w, now_ns);
+    signal_locked(w, now_ns, now_ns - w->seen_since_ns + 1);
+  }
   gr_lock_unlock(&gr_the_sched.lock);
 }
 
@@ -222,7 +226,7 @@ static bool look_after_locked(round *r, gr_processor *p, gr_worker *w) {
   if (r->woken > 0)
     r->woken--;
   w->signals += over;
-  signal_locked(w, r->now_ns);
+  signal_locked(w, r->now_ns, over ? 0 : r->now_ns - w->seen_since_ns);
   return false;
 }
 
@@ -230,7 +234,7 @@ static bool look_after_locked(round *r, gr_processor *p, gr_worker *w) {
 // instruction, however often the hook gets lost.
 static void stop_stray_locked(gr_worker *w, uint64_t now_ns) {
   if (computes(w, now_ns))
-    signal_locked(w, now_ns);
+    signal_locked(w, now_ns, 0);
 }
 
 // True if the goroutine that the worker runs has used up its CPU time.
@@ -248,7 +252,7 @@ static void strike_locked(gr_worker *w, gr_goroutine *g, uint64_t now_ns) {
   if (is_over_limit(w, g))
     atomic_fetch_or(&g->struck, GR_STRUCK_CPU);
   if (atomic_load(&g->struck) && computes(w, now_ns))
-    signal_locked(w, now_ns);
+    signal_locked(w, now_ns, 0);
 }
 
 // Threads that have had no work for long end.

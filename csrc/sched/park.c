@@ -272,6 +272,16 @@ void gr_yield(void) {
     switch_away(commit_yield, NULL);
 }
 
+// Behind what was woken, it goes on with what is left of its slice.
+static void commit_make_way(gr_goroutine *g, void *arg) {
+  gr_worker *w = arg;
+  gr_processor *p = atomic_load_explicit(&w->p, memory_order_relaxed);
+  atomic_store_explicit(&g->status, GR_RUNNABLE, memory_order_relaxed);
+  gr_goroutine *displaced = gr_runq_set_next(&p->runq, g);
+  if (displaced)
+    gr_push_local(p, displaced);
+}
+
 // The slice is over, also for what would inherit it: a chain of goroutines that
 // start the next one each would go on in it for ever.
 void gr_leave_slow(gr_worker *w) {
@@ -282,11 +292,18 @@ void gr_leave_slow(gr_worker *w) {
   }
   gr_processor *p = atomic_load_explicit(&w->p, memory_order_relaxed);
   gr_goroutine *heir = gr_runq_pop_next(&p->runq);
-  if (heir)
+  uint64_t had_ns = atomic_load_explicit(&w->had_ns, memory_order_relaxed);
+  gr_self()->had_ns = had_ns;
+  if (heir) {
+    heir->had_ns = had_ns;
     gr_push_local(p, heir);
+  }
   atomic_store_explicit(&w->preempt, 0, memory_order_relaxed);
   atomic_fetch_add_explicit(&gr_the_sched.preemptions, 1, memory_order_relaxed);
-  switch_away(commit_yield, NULL);
+  if (had_ns)
+    switch_away(commit_make_way, w);
+  else
+    switch_away(commit_yield, NULL);
   atomic_store_explicit(&gr_worker_self()->in_runtime, false,
                         memory_order_release);
 }

@@ -160,9 +160,11 @@ bool gr_preempt_set_signal(int sig) {
 // next would always be there before an instruction is executed. One that is
 // left out is not missed: whoever asks repeats it until the goroutine has given
 // way.
-void gr_preempt_locked(gr_worker *w, uint32_t slice) {
+void gr_preempt_locked(gr_worker *w, uint64_t had_ns) {
   gr_sched *s = &gr_the_sched;
-  atomic_store_explicit(&w->preempt, slice, memory_order_relaxed);
+  atomic_store_explicit(&w->had_ns, had_ns, memory_order_relaxed);
+  atomic_store_explicit(&w->preempt, atomic_load(&w->slice),
+                        memory_order_relaxed);
   if (w->is_gone || atomic_load(&s->preempt_mode) != GR_PREEMPT_SIGNAL ||
       atomic_exchange(&w->is_signalled, true))
     return;

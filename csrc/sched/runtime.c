@@ -174,7 +174,7 @@ static bool urge_all(gr_worker *self) {
     else
       uv_sem_post(&w->handed);
     if (atomic_load(&w->g))
-      gr_preempt_locked(w, atomic_load(&w->slice));
+      gr_preempt_locked(w, 0);
   }
   gr_lock_unlock(&s->lock);
   return all_gone;

@@ -94,6 +94,29 @@ static gr_goroutine *take_global(gr_processor *p) {
   return g;
 }
 
+// How much of the present slice is over; never 0. The monitor, which looks
+// twice a slice, may not have seen it yet.
+static uint64_t had_of_slice(gr_worker *w) {
+  uint64_t since_ns = atomic_load_explicit(&w->begin_ns, memory_order_relaxed);
+  if (!since_ns && atomic_load_explicit(&w->seen_slice, memory_order_acquire) ==
+                       atomic_load_explicit(&w->slice, memory_order_relaxed))
+    since_ns = atomic_load_explicit(&w->seen_since_ns, memory_order_relaxed);
+  if (since_ns)
+    return gr_now_ns() - since_ns + 1;
+  return atomic_load_explicit(&gr_the_sched.slice_ns, memory_order_relaxed) / 4;
+}
+
+// Something woken goes ahead of what would inherit the slice, which gets the
+// rest afterwards and not a new one.
+static void keep_rest(gr_worker *w, gr_processor *p) {
+  gr_goroutine *heir = gr_runq_pop_next(&p->runq);
+  if (!heir)
+    return;
+  if (!heir->had_ns)
+    heir->had_ns = had_of_slice(w);
+  gr_runq_set_next(&p->runq, heir);
+}
+
 enum { GLOBAL_TURN = 61, LOCAL_TURN = 8 };
 
 static gr_goroutine *take(gr_worker *w, gr_processor *p, bool *inherits) {
@@ -109,8 +132,8 @@ static gr_goroutine *take(gr_worker *w, gr_processor *p, bool *inherits) {
       return NULL; // given to the worker of a bound goroutine
     g = take_shared(&gr_the_sched.global);
   }
-  if (!g && !own_first)
-    g = take_shared(&gr_the_sched.woken);
+  if (!g && !own_first && (g = take_shared(&gr_the_sched.woken)))
+    keep_rest(w, p);
   if (!g && (g = gr_runq_pop_next(&p->runq)))
     *inherits = true;
   if (!g)
@@ -122,9 +145,15 @@ static gr_goroutine *take(gr_worker *w, gr_processor *p, bool *inherits) {
   return g;
 }
 
-static void new_slice(gr_worker *w) {
+static void new_slice(gr_worker *w, gr_goroutine *g) {
+  uint64_t begin_ns = 0;
+  if (GR_UNLIKELY(g->had_ns))
+    begin_ns = gr_now_ns() - g->had_ns;
+  g->had_ns = 0;
+  atomic_store_explicit(&w->begin_ns, begin_ns, memory_order_relaxed);
   unsigned slice = atomic_load_explicit(&w->slice, memory_order_relaxed) + 1;
-  atomic_store_explicit(&w->slice, slice ? slice : 1, memory_order_relaxed);
+  // release: the monitor that sees it sees when it began
+  atomic_store_explicit(&w->slice, slice ? slice : 1, memory_order_release);
 }
 
 // A processor too many: its queue goes to the others.
@@ -178,8 +207,10 @@ gr_goroutine *gr_sched_next(gr_worker *w) {
     }
     gr_goroutine *g = NULL;
     if (GR_UNLIKELY(atomic_load_explicit(&w->bound_ready,
-                                         memory_order_relaxed) != NULL))
+                                         memory_order_relaxed) != NULL)) {
       g = atomic_exchange(&w->bound_ready, NULL);
+      keep_rest(w, p);
+    }
     if (!g && w->runs_bound_only) {
       pass_processor_on(w, p, NULL);
       continue;
@@ -200,8 +231,8 @@ gr_goroutine *gr_sched_next(gr_worker *w) {
       pass_processor_on(w, p, g);
       continue;
     }
-    if (!inherits)
-      new_slice(w);
+    if (!inherits || GR_UNLIKELY(g->had_ns))
+      new_slice(w, g);
     return g;
   }
 }

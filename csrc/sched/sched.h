@@ -219,8 +219,10 @@ void gr_worker_fini(gr_worker *w);
 // Gives the first processor to the worker of the host's thread.
 void gr_take_first_processor(gr_worker *w);
 
-// Asks the worker's goroutine to give way. Under the lock.
-void gr_preempt_locked(gr_worker *w, uint32_t slice);
+// Asks the worker's goroutine to give way: to what was woken, after so much of
+// its slice, with which it then goes on; or for the slice is over: 0. Under the
+// lock.
+void gr_preempt_locked(gr_worker *w, uint64_t had_ns);
 
 // True unless all processors sleep and no goroutine is in a C call without one.
 bool gr_any_busy_locked(void);

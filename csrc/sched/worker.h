@@ -50,6 +50,12 @@ struct gr_worker {
   // The number of the slice that is to end; the thread compares it with
   // `slice`, so that a late request does not hit the next goroutine.
   atomic_uint preempt;
+  // If it is only to make way: how much of the slice it has had, which it goes
+  // on with afterwards. 0: the slice is over. Written before `preempt`.
+  _Atomic(uint64_t) had_ns;
+  // When the present slice began, if that is known: it is the rest of one. Else
+  // 0. Written by the thread before `slice`, for the monitor.
+  _Atomic(uint64_t) begin_ns;
 
   // A signal for that is on its way, or its handler runs: no further one is
   // sent. Set under the scheduler's lock, cleared at the handler's end.
@@ -70,9 +76,9 @@ struct gr_worker {
   uint64_t idle_since_ns; // in the list of idle workers
   gr_link all;
   // The monitor's notes.
-  uint32_t seen_slice;
-  uint64_t seen_since_ns; // when it first saw that slice
-  uint64_t seen_cpu_ns;   // of the thread, at seen_at_ns
+  atomic_uint seen_slice;          // read by the thread, too
+  _Atomic(uint64_t) seen_since_ns; // when it first saw that slice
+  uint64_t seen_cpu_ns;            // of the thread, at seen_at_ns
   uint64_t seen_at_ns;
   uint64_t runnable_since_ns; // found so at each look since; 0: not
   unsigned signals;           // for that slice, without effect
