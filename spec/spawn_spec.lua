@@ -67,8 +67,9 @@ describe("go.yield", function()
 
   it("keeps turns among goroutines that all yield", function()
     local _ <close> = helper.procs(1)
-    local turns = go.chan(40)
+    local turns, start = go.chan(40), go.barrier(2) -- starting takes long
     local function take_turns(name)
+      start:wait()
       for _ = 1, 20 do
         turns:send(name)
         go.yield()
