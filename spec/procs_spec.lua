@@ -175,7 +175,7 @@ describe("as many processors as goroutines", function()
 end)
 
 describe("one processor", function()
-  it("runs no two goroutines at once", function()
+  it("has one that computes at a time", function()
     local _ <close> = helper.procs(1)
     -- With short slices the monitor takes a good part of a processor.
     local _ <close> = helper.configure({ time_slice = 0.01 })

@@ -163,7 +163,10 @@ describe("the reference", function()
 
   it("has the counters", function()
     local class = reference.classes["goroutines.stats"]
-    assert.same(keys(go.stats()), names(class.fields))
+    local stats = go.stats()
+    assert.is_nil(stats.image_failure) -- which is there on another Lua only
+    stats.image_failure = ""
+    assert.same(keys(stats), names(class.fields))
   end)
 
   it("has the settings", function()

@@ -2635,5 +2635,8 @@ function go.stats() end
 ---@field steals integer times a processor took goroutines from another
 ---@field handoffs integer times a processor was handed to another thread
 ---@field retakes integer times a processor was taken from a thread that stayed in C
+---@field states_copied integer Lua states made by copying a ready one
+---@field states_dropped integer Lua states that ended without being closed: nothing in them wanted finalizing
+---@field image_failure? string why states are not copied but built, on a Lua that is not as it is known to be
 
 return go

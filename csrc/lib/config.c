@@ -12,6 +12,7 @@
 #include "sched/preempt.h"
 #include "sync/leak.h"
 #include "sync/object.h"
+#include "value/image.h"
 
 static const char *const on_error_names[] = {"report", "exit", NULL};
 static const char *const preempt_names[] = {"signal", "count", "off", NULL};
@@ -183,7 +184,7 @@ static int go_stats(lua_State *L) {
   uint32_t stacks, unguarded;
   gr_arg_count(L, 0, "stats");
   gr_stack_count(&stacks, &unguarded);
-  lua_createtable(L, 0, 16);
+  lua_createtable(L, 0, 24);
   gr_enter();
   gr_leaks leaks = gr_leaks_find();
   gr_leave();
@@ -209,6 +210,12 @@ static int go_stats(lua_State *L) {
   put(L, "steals", atomic_load(&s->steals));
   put(L, "handoffs", atomic_load(&s->handoffs));
   put(L, "retakes", atomic_load(&s->retakes));
+  uint64_t copied, dropped;
+  gr_image_count(&copied, &dropped);
+  put(L, "states_copied", copied);
+  put(L, "states_dropped", dropped);
+  lua_pushstring(L, gr_image_why_not());
+  lua_setfield(L, -2, "image_failure");
   return 1;
 }
 

@@ -60,6 +60,7 @@ static void start(lua_State *L) {
   task->id = g->id;
   task->g = g;
   g->owner = task;
+  gr_state_init();
   atexit(gr_run_at_end);
 }
 

@@ -8,13 +8,13 @@
 #include <lauxlib.h>
 #include <lua.h>
 
-#include "base/arena.h"
 #include "base/base.h"
 #include "sched/sched.h"
 #include "sync/channel.h"
 #include "sync/task.h"
 #include "sync/timer.h"
 #include "value/handle.h"
+#include "value/home.h"
 #include "value/message.h"
 
 // --- arguments (args.c); `name` is the function's, as Lua sees it ---
@@ -196,20 +196,14 @@ void gr_state_open(lua_State *L, bool is_main);
 // Pushes the module's table.
 void gr_state_push_module(lua_State *L);
 
-// What the state of a goroutine needs outside itself, and the argument of its
-// allocator; on the goroutine's stack, below all else.
-typedef struct gr_home {
-  gr_arena arena;
-  size_t used, limit; // bytes that Lua has asked for, and may
-  size_t soft_limit;  // `limit` but for a grace after it was reached
-  bool refused;       // the last request for more
-  bool warns, warning_continues;
-} gr_home;
+// Once a process: what makes the states of goroutines cheap.
+void gr_state_init(void);
 
-// Makes an empty state with this limit (0: none); NULL when out of memory.
+// Makes a state with this limit (0: none); NULL when out of memory. It may be
+// open already.
 lua_State *gr_state_new(gr_home *at, size_t limit);
 
-// Closes it, running finalizers.
+// Closes it, running finalizers, or lets it go if there are none.
 void gr_state_close(lua_State *L);
 
 // It has failed: what is to be done then must not fail for the limit.

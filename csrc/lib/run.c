@@ -228,8 +228,10 @@ typedef struct lifetime {
 int gr_run_call(lua_State *L) {
   lifetime *life = lua_touserdata(L, 1);
   gr_block *call = life->task->call;
-  lua_settop(L, 0);
   gr_state_open(L, false);
+  lua_settop(L, 0);
+  if (atomic_load(&gr_the_sched.preempt_mode) == GR_PREEMPT_COUNT)
+    gr_hook_count_always(L);
   run_init(L);
   lua_pushcfunction(L, handle_error);
   int count = gr_block_push_call(L, call);

@@ -9,6 +9,8 @@
 
 #include "lib/lib.h"
 #include "sched/runtime.h"
+#include "value/home.h"
+#include "value/image.h"
 #include "value/module.h"
 
 static const char module_key, sentinel_key;
@@ -124,52 +126,13 @@ void gr_state_open(lua_State *L, bool is_main) {
     lua_pushvalue(L, -2);
     lua_setfield(L, -2, "goroutines.core");
     lua_settop(L, 0);
-    if (atomic_load(&gr_the_sched.preempt_mode) == GR_PREEMPT_COUNT)
-      gr_hook_count_always(L);
   }
 }
 
 // --- making and closing one ---
 
-static size_t grace_of(const gr_home *at) {
-  enum { GRACE_MIN = 16 * 1024 };
-  size_t tenth = at->soft_limit / 10;
-  return tenth > GRACE_MIN ? tenth : GRACE_MIN;
-}
-
-// Lua asks a second time after a full collection; if that is refused, there is
-// an error. Its handlers get a grace, until much has been freed.
-static bool refuses(gr_home *at, size_t used) {
-  if (GR_LIKELY(used <= at->limit)) {
-    at->refused = false;
-    if (at->limit > at->soft_limit && used <= at->soft_limit / 2)
-      at->limit = at->soft_limit;
-    return false;
-  }
-  if (at->refused)
-    at->limit = at->soft_limit + grace_of(at);
-  at->refused = true;
-  return true;
-}
-
-static void *allocate(void *arg, void *block, size_t old_bytes,
-                      size_t new_bytes) {
-  gr_home *at = arg;
-  if (!block)
-    old_bytes = 0; // it tells the kind of object
-  size_t used = at->used - old_bytes + new_bytes;
-  if (new_bytes > old_bytes && refuses(at, used))
-    return NULL;
-  void *resized = gr_arena_resize(&at->arena, block, old_bytes, new_bytes);
-  if (resized || new_bytes == 0)
-    at->used = used;
-  return resized;
-}
-
 void gr_state_lift_limit(lua_State *L) {
-  void *at;
-  lua_getallocf(L, &at);
-  ((gr_home *)at)->limit = ((gr_home *)at)->soft_limit = SIZE_MAX;
+  gr_home_lift_limit(gr_home_of(L));
 }
 
 static int panic(lua_State *L) {
@@ -194,17 +157,22 @@ static void warn(void *arg, const char *message, int to_continue) {
   at->warning_continues = to_continue;
 }
 
-lua_State *gr_state_new(gr_home *at, size_t limit) {
-  if (limit == 0 || limit > SIZE_MAX / 2)
-    limit = SIZE_MAX;
-  *at = (gr_home){.limit = limit, .soft_limit = limit};
+static lua_State *build(gr_home *at) {
   gr_arena_init(&at->arena);
-  lua_State *L = lua_newstate(allocate, at);
-  if (!L) {
+  lua_State *L = lua_newstate(gr_home_allocate, at);
+  if (!L)
     gr_arena_fini(&at->arena);
+  return L;
+}
+
+lua_State *gr_state_new(gr_home *at, size_t limit) {
+  gr_home_init(at, limit);
+  lua_State *L = gr_image_copy(at);
+  if (!L)
+    L = build(at);
+  if (!L)
     return NULL;
-  }
-  if (limit != SIZE_MAX) // garbage counts, too
+  if (at->limit != SIZE_MAX) // garbage counts, too
     lua_gc(L, LUA_GCINC, 120, 0, 0);
   lua_atpanic(L, panic);
   lua_setwarnf(L, warn, at);
@@ -212,9 +180,22 @@ lua_State *gr_state_new(gr_home *at, size_t limit) {
 }
 
 void gr_state_close(lua_State *L) {
-  void *at;
-  lua_getallocf(L, &at);
-  lua_close(L);
-  gr_self()->current = NULL;
-  gr_arena_fini(&((gr_home *)at)->arena);
+  gr_home *at = gr_home_of(L);
+  gr_goroutine *g = gr_self();
+  g->current = NULL; // nothing is armed, if it is let go
+  if (!gr_image_drop(L, at)) {
+    g->current = L;
+    lua_close(L);
+    gr_self()->current = NULL;
+  }
+  gr_arena_fini(&at->arena);
+}
+
+static int open_copied(lua_State *L) {
+  gr_state_open(L, false);
+  return 0;
+}
+
+void gr_state_init(void) {
+  gr_image_init(open_copied);
 }

@@ -194,11 +194,9 @@ static bool note_slice_locked(gr_worker *w, uint64_t now_ns) {
 void gr_monitor_make_way(gr_worker *w) {
   gr_lock_lock(&gr_the_sched.lock);
   if (!w->is_gone && atomic_load(&w->bound_ready) && atomic_load(&w->g) &&
-      atomic_load(&w->p) && !is_blocked(w)) {
-    uint64_t now_ns = gr_now_ns();
-    note_slice_locked(w, now_ns);
-    signal_locked(w, now_ns, now_ns - w->seen_since_ns + 1);
-  }
+      atomic_load(&w->p) && !is_blocked(w))
+    signal_locked(w, gr_now_ns(),
+                  0); // to the caller, not after what goes first
   gr_lock_unlock(&gr_the_sched.lock);
 }
 

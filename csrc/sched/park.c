@@ -272,7 +272,8 @@ void gr_yield(void) {
     switch_away(commit_yield, NULL);
 }
 
-// Behind what was woken, it goes on with what is left of its slice.
+// Behind what was woken, it goes on with what is left of its slice. A processor
+// that goes idle meanwhile finds it.
 static void commit_make_way(gr_goroutine *g, void *arg) {
   gr_worker *w = arg;
   gr_processor *p = atomic_load_explicit(&w->p, memory_order_relaxed);
@@ -300,7 +301,9 @@ void gr_leave_slow(gr_worker *w) {
   }
   atomic_store_explicit(&w->preempt, 0, memory_order_relaxed);
   atomic_fetch_add_explicit(&gr_the_sched.preemptions, 1, memory_order_relaxed);
-  if (had_ns)
+  bool others_are_free = atomic_load(&gr_the_sched.idle_count) > 0 ||
+                         atomic_load(&gr_the_sched.searching) > 0;
+  if (had_ns && !others_are_free)
     switch_away(commit_make_way, w);
   else
     switch_away(commit_yield, NULL);

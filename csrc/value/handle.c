@@ -23,17 +23,21 @@ unsigned gr_handle_count(void) {
   return atomic_load(&handle_count);
 }
 
+void gr_handle_release(gr_handle *handle) {
+  void *object = handle->object;
+  if (!object)
+    return;
+  handle->object = NULL;
+  atomic_fetch_sub(&handle_count, 1);
+  if (!gr_is_child()) // releasing may take locks
+    handle->type->release(object);
+}
+
 static int handle_gc(lua_State *L) {
   gr_handle *handle = gr_handle_get(L, 1);
   if (!handle)
     return luaL_error(L, "not a handle of this module");
-  if (handle->object) {
-    void *object = handle->object;
-    handle->object = NULL;
-    atomic_fetch_sub(&handle_count, 1);
-    if (!gr_is_child()) // releasing may take locks
-      handle->type->release(object);
-  }
+  gr_handle_release(handle);
   return 0;
 }
 

@@ -57,6 +57,9 @@ static inline gr_handle *gr_handle_test(lua_State *L, int index,
   return handle && handle->type == type && handle->object ? handle : NULL;
 }
 
+// What its finalizer does. Calls no Lua.
+void gr_handle_release(gr_handle *handle);
+
 // How many handle userdata exist in all states.
 unsigned gr_handle_count(void);
 

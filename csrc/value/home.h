@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT
+// What the state of a goroutine needs outside itself: its memory, and the limit
+// on that.
+#ifndef GR_HOME_H
+#define GR_HOME_H
+
+#include <lua.h>
+
+#include "base/arena.h"
+#include "base/base.h"
+
+// The argument of its allocator; on the goroutine's stack, below all else.
+typedef struct gr_home {
+  gr_arena arena;
+  size_t used, limit; // bytes that Lua has asked for, and may
+  size_t soft_limit;  // `limit` but for a grace after it was reached
+  bool refused;       // the last request for more
+  bool warns, warning_continues;
+  ptrdiff_t distance; // of a copy from its model; 0: built
+} gr_home;
+
+// With this limit (0: none), and no arena yet.
+void gr_home_init(gr_home *home, size_t limit);
+
+// A lua_Alloc; `arg` is the home.
+void *gr_home_allocate(void *arg, void *block, size_t old_bytes,
+                       size_t new_bytes);
+
+gr_home *gr_home_of(lua_State *L); // of a goroutine, not of main
+void gr_home_lift_limit(gr_home *home);
+
+#endif

@@ -1,0 +1,365 @@
+// SPDX-License-Identifier: MIT
+#include "value/image.h"
+
+#include <lauxlib.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/random.h"
+#include "value/finalizer.h"
+#include "value/handle.h"
+
+#ifndef MAP_FIXED_NOREPLACE
+#define MAP_FIXED_NOREPLACE 0
+#endif
+
+enum {
+  MODEL_BYTES = 256 * 1024, // at most
+  ROOM_BYTES = 4 * 1024,    // at least, for more, in a copy
+  RANDOM_WORDS = 4,         // of the state of math.random
+};
+
+// No text has these bytes in this order, no number is likely to be one of these
+// addresses, and the system puts nothing there.
+#define MODEL_AT 0x1CE1059E3000
+
+static struct {
+  const char *why_not;
+  gr_home home; // the model's
+  lua_State *L;
+  char *memory;
+  size_t bytes;
+  uint16_t *places; // words that point into it, by their index
+  uint32_t place_count;
+  uint64_t *random;
+  const void *buffers;   // the metatable of their userdata
+  lua_CFunction file_gc; // the finalizer of files
+  void *newest;          // of the objects that have a finalizer
+  gr_pool pool;
+} image = {.why_not = "not made"};
+
+static atomic_uint_least64_t copies, drops, seeds;
+
+// --- making the model ---
+
+static int do_nothing(lua_State *L) {
+  (void)L;
+  return 0;
+}
+
+// The newest object with a finalizer is one that lives as long as the state:
+// what comes before it in the list is new in a copy.
+static void add_mark(lua_State *L) {
+  lua_newuserdatauv(L, 0, 0);
+  lua_createtable(L, 0, 1);
+  lua_pushcfunction(L, do_nothing);
+  lua_setfield(L, -2, "__gc");
+  lua_setmetatable(L, -2);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &image);
+}
+
+// Makes the metatable of buffers.
+static void use_buffer(lua_State *L) {
+  luaL_Buffer b;
+  luaL_buffinitsize(L, &b, 2 * LUAL_BUFFERSIZE);
+  luaL_pushresultsize(&b, 0);
+  luaL_getmetatable(L, "_UBOX*");
+  image.buffers = lua_topointer(L, -1);
+}
+
+static void find_random(lua_State *L) {
+  if (lua_getglobal(L, "math") != LUA_TTABLE ||
+      lua_getfield(L, -1, "random") != LUA_TFUNCTION ||
+      !lua_getupvalue(L, -1, 1) ||
+      lua_rawlen(L, -1) != RANDOM_WORDS * sizeof(uint64_t))
+    luaL_error(L, "math.random is not as expected");
+  image.random = lua_touserdata(L, -1);
+}
+
+static int fill(lua_State *L) {
+  lua_CFunction open = lua_tocfunction(L, 1);
+  lua_settop(L, 0);
+  lua_pushcfunction(L, open);
+  lua_call(L, 0, 0);
+  use_buffer(L);
+  find_random(L);
+  luaL_getmetatable(L, LUA_FILEHANDLE);
+  lua_getfield(L, -1, "__gc");
+  image.file_gc = lua_tocfunction(L, -1);
+  lua_gc(L, LUA_GCCOLLECT, 0);
+  add_mark(L);
+  return 0;
+}
+
+static const char *build(lua_CFunction open) {
+  void *memory = mmap((void *)MODEL_AT, MODEL_BYTES, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+  if (memory == MAP_FAILED)
+    return "no memory for it";
+  image.memory = memory;
+  if (memory != (void *)MODEL_AT)
+    return "its address is taken";
+  gr_home_init(&image.home, 0);
+  gr_arena_init_fixed(&image.home.arena, memory, MODEL_BYTES);
+  lua_State *L = image.L = lua_newstate(gr_home_allocate, &image.home);
+  if (!L)
+    return "no memory for it";
+  lua_pushcfunction(L, fill);
+  lua_pushcfunction(L, open);
+  if (lua_pcall(L, 1, 0, 0) != LUA_OK)
+    return "the model cannot be made";
+  lua_gc(L, LUA_GCCOLLECT, 0);
+  lua_gc(L, LUA_GCCOLLECT, 0);
+  image.newest = gr_finalizer_first(L);
+  if (!image.newest || !image.buffers || gr_finalizer_is_pending(L))
+    return "finalizers are not as expected";
+  image.bytes = gr_arena_seal(&image.home.arena);
+  return NULL;
+}
+
+static bool find_places(void) {
+  size_t words = image.bytes / sizeof(uintptr_t);
+  uintptr_t from = (uintptr_t)image.memory, to = from + image.bytes;
+  image.places = malloc(words * sizeof *image.places);
+  if (!image.places)
+    return false;
+  for (size_t i = 2; i < words; i++) { // behind the arena's header
+    uintptr_t word = ((uintptr_t *)(void *)image.memory)[i];
+    if (word >= from && word <= to) // there are pointers to the end of blocks
+      image.places[image.place_count++] = (uint16_t)i;
+  }
+  return true;
+}
+
+// --- copying ---
+
+// Stock seeding repeats in memory that is used again.
+static void seed_random(uint64_t *words) {
+  gr_random random;
+  gr_random_init(&random,
+                 atomic_fetch_add_explicit(&seeds, 1, memory_order_relaxed));
+  for (int i = 0; i < RANDOM_WORDS; i++)
+    words[i] = gr_random_next(&random);
+}
+
+lua_State *gr_image_copy(gr_home *home) {
+  if (image.why_not || image.home.used > home->limit)
+    return NULL;
+  ptrdiff_t distance = gr_arena_init_copy(&home->arena, &image.home.arena,
+                                          image.bytes, &image.pool);
+  if (!distance)
+    return NULL;
+  uintptr_t *words = (uintptr_t *)(void *)(image.memory + distance);
+  for (uint32_t i = 0; i < image.place_count; i++)
+    words[image.places[i]] += (uintptr_t)distance;
+  lua_State *L = (lua_State *)(void *)((char *)image.L + distance);
+  lua_setallocf(L, gr_home_allocate, home);
+  seed_random((uint64_t *)(void *)((char *)image.random + distance));
+  home->used = image.home.used;
+  home->distance = distance;
+  atomic_fetch_add_explicit(&copies, 1, memory_order_relaxed);
+  return L;
+}
+
+// --- letting go ---
+
+// The finalizer of the standard files, which are in the image, does nothing;
+// but the program may have given them another one.
+static bool has_stock_files(lua_State *L) {
+  int top = lua_gettop(L);
+  if (!lua_checkstack(L, 3))
+    return false;
+  lua_pushliteral(L, LUA_FILEHANDLE);
+  bool same = lua_rawget(L, LUA_REGISTRYINDEX) == LUA_TTABLE;
+  if (same) {
+    lua_pushliteral(L, "__gc");
+    lua_rawget(L, -2);
+    same = lua_tocfunction(L, -1) == image.file_gc;
+  }
+  lua_settop(L, top);
+  return same;
+}
+
+static void *next_of(void *object) {
+  return *(void **)object;
+}
+
+static bool wants_nothing(const gr_home *home, void *object) {
+  size_t len;
+  const void *metatable;
+  void *block = gr_finalizer_userdata(object, &len, &metatable);
+  if (!block)
+    return false;
+  if (metatable == (const char *)image.buffers + home->distance)
+    return true;
+  return len == sizeof(gr_handle) &&
+         ((gr_handle *)block)->mark == gr_handle_mark;
+}
+
+static void release(void *object) {
+  size_t len;
+  const void *metatable;
+  void *block = gr_finalizer_userdata(object, &len, &metatable);
+  if (len == sizeof(gr_handle) && ((gr_handle *)block)->mark == gr_handle_mark)
+    gr_handle_release(block);
+}
+
+bool gr_image_drop(lua_State *L, gr_home *home) {
+  if (!home->distance || gr_finalizer_is_pending(L))
+    return false;
+  void *first = gr_finalizer_first(L);
+  void *mark = (char *)image.newest + home->distance;
+  for (void *at = first; at != mark; at = next_of(at))
+    if (!at || !wants_nothing(home, at))
+      return false;
+  if (!has_stock_files(L))
+    return false;
+  for (void *at = first; at != mark; at = next_of(at))
+    release(at);
+  atomic_fetch_add_explicit(&drops, 1, memory_order_relaxed);
+  return true;
+}
+
+// --- trying it out ---
+
+// Keys that a copy would look for elsewhere: those hashed by their address.
+static bool is_bound_to_place(lua_State *L, int index) {
+  const char *at;
+  switch (lua_type(L, index)) {
+  case LUA_TFUNCTION:
+    if (!lua_iscfunction(L, index) || lua_getupvalue(L, index, 1))
+      return true;
+    return false;
+  case LUA_TLIGHTUSERDATA:
+    at = lua_touserdata(L, index);
+    return at >= image.memory && at < image.memory + MODEL_BYTES;
+  case LUA_TTABLE:
+  case LUA_TUSERDATA:
+  case LUA_TTHREAD:
+    return true;
+  default:
+    return false;
+  }
+}
+
+static void look_at(lua_State *L, int seen);
+
+static void look_at_table(lua_State *L, int seen) {
+  int table = lua_gettop(L);
+  lua_pushnil(L);
+  while (lua_next(L, table)) {
+    if (is_bound_to_place(L, table + 1))
+      luaL_error(L, "a key is hashed by its address");
+    lua_settop(L, table + 2);
+    look_at(L, seen);
+  }
+}
+
+// At the value on top, and all that is reached from it. [-1, +0]
+static void look_at(lua_State *L, int seen) {
+  int value = lua_gettop(L), type = lua_type(L, value);
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  lua_pushvalue(L, value);
+  bool is_new =
+      (type == LUA_TTABLE || type == LUA_TFUNCTION || type == LUA_TUSERDATA) &&
+      lua_rawget(L, seen) == LUA_TNIL;
+  lua_settop(L, value);
+  if (is_new && !lua_rawequal(L, value, seen)) {
+    lua_pushvalue(L, value);
+    lua_pushboolean(L, 1);
+    lua_rawset(L, seen);
+    if (type == LUA_TTABLE)
+      look_at_table(L, seen);
+    if (type == LUA_TFUNCTION)
+      for (int i = 1; lua_getupvalue(L, value, i); i++)
+        look_at(L, seen);
+    if (type == LUA_TUSERDATA)
+      for (int i = 1; lua_getiuservalue(L, value, i) != LUA_TNONE; i++)
+        look_at(L, seen);
+    lua_settop(L, value);
+  }
+  if (is_new && lua_getmetatable(L, value))
+    look_at(L, seen);
+  lua_settop(L, value - 1);
+}
+
+static const char TRIAL[] =
+    "local t, n = {}, 0\n"
+    "for i = 1, 200 do t[i] = tostring(i % 17) .. 'x' t['k' .. i] = i end\n"
+    "table.sort(t, function(a, b) return a < b end)\n"
+    "for k in pairs(t) do n = n + 1 end\n"
+    "for w in string.gmatch(('ab '):rep(500), '%a+') do n = n + #w end\n"
+    "local co = coroutine.wrap(function(...)\n"
+    "  for i = 1, 10 do n = n + coroutine.yield(i) end return 'end' end)\n"
+    "co() for i = 1, 9 do co(i) end assert(co(10) == 'end')\n"
+    "assert(not pcall(error, t) and require('string') == string)\n"
+    "setmetatable({}, { __gc = function() n = n + 1 end })\n"
+    "collectgarbage('generational') collectgarbage('incremental')\n"
+    "collectgarbage() collectgarbage()\n"
+    "assert(math.type(2^53 | 0) == 'integer' and load('return 1')() == 1)\n"
+    "return n";
+
+static int try_out(lua_State *L) {
+  lua_newtable(L);
+  lua_pushvalue(L, LUA_REGISTRYINDEX);
+  look_at(L, 1);
+  lua_pushliteral(L, "");
+  look_at(L, 1);
+  lua_settop(L, 0);
+  if (luaL_loadstring(L, TRIAL) != LUA_OK)
+    lua_error(L);
+  lua_call(L, 0, 1);
+  if (lua_tointeger(L, 1) != 400 + 1000 + 55 + 1)
+    luaL_error(L, "a copy does not compute as it should");
+  lua_settop(L, 0);
+  lua_gc(L, LUA_GCCOLLECT, 0);
+  lua_gc(L, LUA_GCCOLLECT, 0);
+  return 0;
+}
+
+static const char *test(void) {
+  enum { GROWN_MAX = 16 * 1024 }; // the stack, and the table of strings
+  gr_home home;
+  gr_home_init(&home, 0);
+  lua_State *L = gr_image_copy(&home);
+  if (!L)
+    return "no memory for a copy";
+  lua_pushcfunction(L, try_out);
+  const char *failure = NULL;
+  if (lua_pcall(L, 0, 0, 0) != LUA_OK)
+    failure = "a copy does not work";
+  else if (home.used > image.home.used + GROWN_MAX)
+    failure = "a copy does not give back its memory";
+  else if (!gr_image_drop(L, &home))
+    failure = "a copy cannot be let go";
+  if (failure)
+    lua_close(L);
+  gr_arena_fini(&home.arena);
+  return failure;
+}
+
+void gr_image_init(lua_CFunction open) {
+  gr_random random;
+  gr_random_init(&random, gr_now_ns() ^ (uintptr_t)&random);
+  atomic_store(&seeds, gr_random_next(&random));
+  image.why_not = gr_finalizer_learn() ? build(open) : "Lua is not as expected";
+  if (image.why_not)
+    return;
+  if (!find_places()) {
+    image.why_not = "no memory for it";
+    return;
+  }
+  mprotect(image.memory, MODEL_BYTES, PROT_READ);
+  gr_pool_init(&image.pool, image.bytes + ROOM_BYTES);
+  image.why_not = test();
+}
+
+const char *gr_image_why_not(void) {
+  return image.why_not;
+}
+
+void gr_image_count(uint64_t *all_copies, uint64_t *all_drops) {
+  *all_copies = atomic_load(&copies);
+  *all_drops = atomic_load(&drops);
+}

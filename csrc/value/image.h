@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT
+// State images: a ready state, made once, of which others are copies. What it
+// costs to build one, and to take it apart, is then paid once a process.
+//
+// The image lies at an address that nothing but a pointer into it equals by
+// chance; so the words in it that have to be changed in a copy are found by
+// looking. That copies work, and where a state keeps what wants finalizing, is
+// tried out on the Lua that is there; if anything is not as expected, states
+// are built and closed the plain way, and `gr_image_why_not` tells.
+#ifndef GR_IMAGE_H
+#define GR_IMAGE_H
+
+#include <lua.h>
+
+#include "value/home.h"
+
+// Makes the image with what `open` makes of an empty state. Once a process,
+// before there are goroutines.
+void gr_image_init(lua_CFunction open);
+
+// Why there is none, or NULL.
+const char *gr_image_why_not(void);
+
+// Makes a state in this home, which is initialized. NULL when there is no
+// image, no memory, or the limit is too low for it.
+lua_State *gr_image_copy(gr_home *home);
+
+// Lets the state go without closing it, if nothing in it wants that: what is to
+// be finalized are handles, which are released, and buffers of strings. False
+// if it has to be closed. It is not to be used any more in either case, but by
+// lua_close.
+bool gr_image_drop(lua_State *L, gr_home *home);
+
+// How many states were copies, and how many were let go without being closed.
+void gr_image_count(uint64_t *copies, uint64_t *drops);
+
+#endif
