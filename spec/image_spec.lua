@@ -65,7 +65,8 @@ describe("the state of a goroutine", function()
     for i = 1, 50 do
       assert.is_nil(run(function(n)
         local before = rawget(string, "left")
-        string.left, package.loaded.left, debug.getregistry().left = n, n, n
+        rawset(string, "left", n)
+        package.loaded.left, debug.getregistry().left = n, n
         getmetatable("").__index = function() return n end
         return before or package.loaded.left ~= n
       end, i) or nil)
@@ -153,7 +154,7 @@ describe("a finalizer runs exactly once", function()
 
   it("where it was set on an object that is still in use", function()
     assert.same({ "global" }, finalized(function(out)
-      kept = setmetatable({}, { __gc = function() out:send("global") end })
+      _G.kept = setmetatable({}, { __gc = function() out:send("global") end })
       collectgarbage()
     end))
   end)
@@ -170,7 +171,7 @@ describe("a finalizer runs exactly once", function()
   it("of an object that is made in a finalizer", function()
     assert.same({ "outer", "inner" }, finalized(function(out)
       setmetatable({}, { __gc = function()
-        kept = setmetatable({}, { __gc = function() out:send("inner") end })
+        _G.kept = setmetatable({}, { __gc = function() out:send("inner") end })
         out:send("outer")
       end })
       collectgarbage()
@@ -179,9 +180,9 @@ describe("a finalizer runs exactly once", function()
 
   it("beside handles and large strings", function()
     assert.same({ "one" }, finalized(function(out)
-      kept = { go.chan(), go.mutex(), ("x"):rep(100000) }
-      more = setmetatable({}, { __gc = function() out:send("one") end })
-      kept[4] = { go.chan(), ("y"):rep(100000):upper() }
+      _G.kept = { go.chan(), go.mutex(), ("x"):rep(100000) }
+      _G.more = setmetatable({}, { __gc = function() out:send("one") end })
+      _G.kept[4] = { go.chan(), ("y"):rep(100000):upper() }
     end))
   end)
 
@@ -195,15 +196,15 @@ describe("a finalizer runs exactly once", function()
 
   it("that has raised an error", function()
     assert.same({ "second", "first" }, finalized(function(out)
-      kept1 = setmetatable({}, { __gc = function() out:send("first") end })
-      kept2 = setmetatable({}, { __gc = function() error("in it") end })
-      kept3 = setmetatable({}, { __gc = function() out:send("second") end })
+      _G.kept1 = setmetatable({}, { __gc = function() out:send("first") end })
+      _G.kept2 = setmetatable({}, { __gc = function() error("in it") end })
+      _G.kept3 = setmetatable({}, { __gc = function() out:send("second") end })
     end))
   end)
 
   it("after go.exit and after an error", function()
     local function with(out, how)
-      kept = setmetatable({}, { __gc = function() out:send(how) end })
+      _G.kept = setmetatable({}, { __gc = function() out:send(how) end })
       if how == "exit" then
         go.exit()
       end
@@ -216,7 +217,7 @@ describe("a finalizer runs exactly once", function()
   it("of files, which are closed", function()
     local path = os.tmpname()
     for _ = 1, 100 do
-      run(function(name) kept = assert(io.open(name, "a")):write("x") and 1 end,
+      run(function(name) _G.kept = assert(io.open(name, "a")):write("x") and 1 end,
         path)
     end
     local file <close> = assert(io.open(path))
@@ -234,7 +235,7 @@ describe("a finalizer runs exactly once", function()
     end
     local before = run(count_descriptors)
     for _ = 1, 50 do
-      run(function() kept = { require("lfs").dir("/") } end)
+      run(function() _G.kept = { require("lfs").dir("/") } end)
     end
     assert.is_true(run(count_descriptors) < before + 20)
   end)
@@ -246,7 +247,7 @@ describe("a finalizer runs exactly once", function()
       bodies:add(1)
       local value = setmetatable({}, { __gc = function() finalizers:add(1) end })
       if n % 3 == 0 then
-        kept = value
+        _G.kept = value
       elseif n % 3 == 1 then
         value = nil
         collectgarbage()
