@@ -40,6 +40,9 @@ static int call_put(gr_encoder *e, int kind, int name, int value) {
   lua_State *L = e->L;
   capture c = {e, kind};
   int slots = e->slots;
+  for (int i = 0; i < GR_SLOTS; i++) // so that all of them are seen here, too
+    if (i != GR_SLOT_MODULES && i != GR_SLOT_ENVIRONMENT)
+      gr_encoder_need_slot(e, i);
   lua_pushcfunction(L, put_protected);
   lua_pushlightuserdata(L, &c);
   lua_pushvalue(L, name);
@@ -88,6 +91,7 @@ static void put_capture(gr_encoder *e, int kind, int name, int value) {
 
 // The name in the index of modules of the object there, or NULL.
 static const char *name_of(gr_encoder *e, int index) {
+  gr_encoder_need_modules(e);
   lua_pushvalue(e->L, index);
   lua_rawget(e->L, e->slots + GR_SLOT_MODULES);
   const char *name = lua_tostring(e->L, -1); // which the index keeps
@@ -129,17 +133,19 @@ static bool is_addition(lua_State *L, int index, const char *module) {
          gr_module_is_standard("_G", module);
 }
 
-// What the program has added to the i-th module under the word on top.
-static void put_member(gr_encoder *e, int word, lua_Integer i) {
+// What the program has added to the module on top under the word. [-1, +0]
+static void put_member(gr_encoder *e, int word) {
   lua_State *L = e->L;
-  lua_rawgeti(L, e->slots + GR_SLOT_TOUCHED, i);
+  int table = lua_gettop(L);
   lua_pushvalue(L, word);
-  if (lua_rawget(L, -2) != LUA_TNIL) {
-    int value = lua_gettop(L);
-    const char *module = name_of(e, value - 1), *key = lua_tostring(L, word);
-    bool is_stock = gr_module_is_standard(module, key)
-                        ? !lua_isfunction(L, value) || lua_iscfunction(L, value)
-                        : name_of(e, value) || !is_addition(L, value, module);
+  if (lua_istable(L, table) && lua_rawget(L, table) != LUA_TNIL) {
+    int value = table + 1;
+    const char *module = name_of(e, table), *key = lua_tostring(L, word);
+    bool is_stock =
+        !module || // the program's own, in place of a library
+        (gr_module_is_standard(module, key)
+             ? !lua_isfunction(L, value) || lua_iscfunction(L, value)
+             : name_of(e, value) || !is_addition(L, value, module));
     if (!is_stock) {
       lua_pushstring(L, module);
       lua_pushlstring(L, "", 1);
@@ -148,7 +154,7 @@ static void put_member(gr_encoder *e, int word, lua_Integer i) {
       put_capture(e, GR_CAPTURE_MEMBER, lua_gettop(L), value);
     }
   }
-  lua_settop(L, word);
+  lua_settop(L, table - 1);
 }
 
 static void put_module(gr_encoder *e, int word) {
@@ -168,93 +174,111 @@ static void put_module(gr_encoder *e, int word) {
   lua_settop(L, word);
 }
 
-static void put_path(gr_encoder *e, const char *field, bool is_c) {
+// A path of package, the table at the index.
+static void put_path(gr_encoder *e, int package, const char *field, bool is_c) {
   lua_State *L = e->L;
   const char *usual = gr_module_default_path(is_c);
-  int top = lua_gettop(L);
-  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-  if (lua_getfield(L, -1, "package") == LUA_TTABLE &&
-      lua_getfield(L, -1, field) == LUA_TSTRING && usual &&
-      strcmp(usual, lua_tostring(L, -1)) != 0) {
-    lua_pushstring(L, field);
-    put_capture(e, GR_CAPTURE_PATH, lua_gettop(L), lua_gettop(L) - 1);
+  lua_pushstring(L, field);
+  lua_pushvalue(L, -1);
+  if (lua_rawget(L, package) == LUA_TSTRING && usual &&
+      strcmp(usual, lua_tostring(L, -1)) != 0)
+    put_capture(e, GR_CAPTURE_PATH, lua_gettop(L) - 1, lua_gettop(L));
+  lua_pop(L, 2);
+}
+
+// True if the searchers are those that every state has, in a list further up.
+static bool are_stock(lua_State *L, int searchers, int stock) {
+  bool are = lua_rawlen(L, searchers) == GR_SEARCHERS;
+  for (int i = 1; are && i <= GR_SEARCHERS; i++) {
+    lua_rawgeti(L, searchers, i);
+    lua_rawgeti(L, stock, i);
+    are = lua_rawequal(L, -1, -2);
+    lua_pop(L, 2);
   }
-  lua_settop(L, top);
+  return are;
 }
 
 // package.searchers, if the program has changed it, with numbers for those
 // that every state has.
-static void put_searchers(gr_encoder *e) {
+static void put_searchers(gr_encoder *e, int package) {
   lua_State *L = e->L;
-  int top = lua_gettop(L), kept = 0;
+  int stock = lua_gettop(L) + 1, searchers = stock + 1;
   luaL_getsubtable(L, LUA_REGISTRYINDEX, GR_SEARCHERS_KEY);
-  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-  if (lua_getfield(L, -1, "package") == LUA_TTABLE &&
-      lua_getfield(L, -1, "searchers") == LUA_TTABLE) {
-    int searchers = lua_gettop(L), count = (int)lua_rawlen(L, searchers);
+  lua_pushliteral(L, "searchers");
+  if (lua_rawget(L, package) == LUA_TTABLE && !are_stock(L, searchers, stock)) {
+    int count = (int)lua_rawlen(L, searchers);
     lua_createtable(L, count, 0);
     for (int i = 1; i <= count; i++) {
       lua_rawgeti(L, searchers, i);
-      int stock = gr_module_find_searcher(L, top + 1);
-      kept += stock == i;
-      if (stock)
-        lua_pushinteger(L, stock);
+      int number = gr_module_find_searcher(L, stock);
+      if (number)
+        lua_pushinteger(L, number);
       lua_rawseti(L, searchers + 1, i);
       lua_settop(L, searchers + 1);
     }
-    if (kept != count || count != GR_SEARCHERS) {
-      lua_pushvalue(L, -1);
-      gr_encoder_anchor(e);
-      lua_pushliteral(L, "searchers");
-      put_capture(e, GR_CAPTURE_SEARCHERS, searchers + 2, searchers + 1);
-    }
+    lua_pushvalue(L, -1);
+    gr_encoder_anchor(e);
+    lua_pushliteral(L, "searchers");
+    put_capture(e, GR_CAPTURE_SEARCHERS, searchers + 2, searchers + 1);
+  }
+  lua_settop(L, stock - 1);
+}
+
+void gr_capture_put_settings(gr_encoder *e) {
+  lua_State *L = e->L;
+  int top = lua_gettop(L);
+  luaL_checkstack(L, LUA_MINSTACK + GR_SLOTS, NULL);
+  gr_modules_update(L);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  if (lua_getfield(L, -1, "package") == LUA_TTABLE) {
+    put_path(e, top + 2, "path", false);
+    put_path(e, top + 2, "cpath", true);
+    put_searchers(e, top + 2);
   }
   lua_settop(L, top);
 }
 
-static void touch_libraries(gr_encoder *e) {
-  lua_State *L = e->L;
-  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-  for (int i = 0; gr_module_extensible[i]; i++) {
-    lua_getfield(L, -1, gr_module_extensible[i]);
-    gr_encoder_touch(e, lua_gettop(L));
-    lua_pop(L, 1);
-  }
-  lua_pop(L, 1);
-}
-
-void gr_capture_put_settings(gr_encoder *e) {
-  luaL_checkstack(e->L, LUA_MINSTACK + GR_SLOTS, NULL);
-  gr_modules_update(e->L);
-  gr_modules_push(e->L);
-  lua_replace(e->L, e->slots + GR_SLOT_MODULES);
-  touch_libraries(e);
-  put_path(e, "path", false);
-  put_path(e, "cpath", true);
-  put_searchers(e);
+static lua_Integer count_touched(gr_encoder *e) {
+  int touched = e->slots + GR_SLOT_TOUCHED;
+  return lua_isnil(e->L, touched) ? 0 : (lua_Integer)lua_rawlen(e->L, touched);
 }
 
 static bool is_pending(gr_encoder *e) {
   return e->names_done < e->name_count || e->words_done < e->word_count ||
          e->member_words < e->word_count ||
-         e->member_modules <
-             (lua_Integer)lua_rawlen(e->L, e->slots + GR_SLOT_TOUCHED);
+         (e->word_count > 0 && e->member_modules < count_touched(e));
+}
+
+// Pushes the standard libraries.
+static void push_libraries(lua_State *L) {
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  int loaded = lua_gettop(L);
+  for (int i = 0; i < GR_EXTENSIBLE; i++)
+    lua_getfield(L, loaded, gr_module_extensible[i]);
+  lua_remove(L, loaded);
 }
 
 // Each word in each module, but for the pairs that were before.
-static void put_members(gr_encoder *e, int word) {
+static void put_members(gr_encoder *e) {
   lua_State *L = e->L;
   lua_Integer words_before = e->member_words;
   lua_Integer modules_before = e->member_modules;
-  lua_Integer words = e->word_count;
-  lua_Integer modules = (lua_Integer)lua_rawlen(L, e->slots + GR_SLOT_TOUCHED);
+  lua_Integer words = e->word_count, modules = count_touched(e);
   e->member_words = words;
   e->member_modules = modules;
+  int libraries = lua_gettop(L) + 1, word = libraries + GR_EXTENSIBLE;
+  push_libraries(L);
   for (lua_Integer w = 1; w <= words; w++) {
+    bool is_new = w > words_before;
     lua_rawgeti(L, e->slots + GR_SLOT_WORDS, w);
-    for (lua_Integer i = w <= words_before ? modules_before + 1 : 1;
-         i <= modules; i++)
-      put_member(e, word, i);
+    for (int i = 0; is_new && i < GR_EXTENSIBLE; i++) {
+      lua_pushvalue(L, libraries + i);
+      put_member(e, word);
+    }
+    for (lua_Integer i = is_new ? 1 : modules_before + 1; i <= modules; i++) {
+      lua_rawgeti(L, e->slots + GR_SLOT_TOUCHED, i);
+      put_member(e, word);
+    }
     lua_settop(L, word - 1);
   }
 }
@@ -271,7 +295,7 @@ static void put_pending(gr_encoder *e) {
       lua_rawgeti(L, e->slots + GR_SLOT_WORDS, ++e->words_done);
       put_module(e, top + 1);
     } else {
-      put_members(e, top + 1);
+      put_members(e);
     }
     lua_settop(L, top);
   }

@@ -169,7 +169,7 @@ bool gr_encoder_put_again(gr_encoder *e, const void *key, int tag) {
 
 // --- values ---
 
-static void need_slot(gr_encoder *e, int slot) {
+void gr_encoder_need_slot(gr_encoder *e, int slot) {
   if (lua_isnil(e->L, e->slots + slot)) {
     lua_newtable(e->L);
     lua_replace(e->L, e->slots + slot);
@@ -178,7 +178,7 @@ static void need_slot(gr_encoder *e, int slot) {
 
 void gr_encoder_anchor(gr_encoder *e) {
   int anchors = e->slots + GR_SLOT_ANCHORS;
-  need_slot(e, GR_SLOT_ANCHORS);
+  gr_encoder_need_slot(e, GR_SLOT_ANCHORS);
   lua_rawseti(e->L, anchors, (lua_Integer)lua_rawlen(e->L, anchors) + 1);
 }
 
@@ -258,7 +258,7 @@ static void put_content(gr_encoder *e, int index, const gr_path *p) {
 
 // Too deep: the table is remembered, and written at the end.
 static void put_off(gr_encoder *e, int index) {
-  need_slot(e, GR_SLOT_LATER);
+  gr_encoder_need_slot(e, GR_SLOT_LATER);
   lua_pushvalue(e->L, index);
   lua_rawseti(e->L, e->slots + GR_SLOT_LATER, ++e->laters);
 }
@@ -351,12 +351,6 @@ void gr_encoder_put_laters(gr_encoder *e) {
   }
 }
 
-static void need_slots(gr_encoder *e) {
-  for (int i = 0; i < GR_SLOTS; i++)
-    if (i != GR_SLOT_MODULES && i != GR_SLOT_ENVIRONMENT)
-      need_slot(e, i);
-}
-
 // Below lua_pcall: the encoder and the values.
 static int encode_protected(lua_State *L) {
   gr_encoder *e = lua_touserdata(L, 1);
@@ -365,7 +359,6 @@ static int encode_protected(lua_State *L) {
   e->slots = lua_gettop(L) + 1;
   lua_settop(L, e->slots + GR_SLOTS - 1);
   if (e->is_capturing) {
-    need_slots(e);
     gr_capture_put_settings(e);
     e->settings = e->captures;
     e->captures = 0;

@@ -54,7 +54,8 @@ enum {
   GR_SLOT_MODULES,     // gr_modules_push
   GR_SLOT_NAMES,       // of globals, mentioned by functions: list and set
   GR_SLOT_WORDS,       // all strings in functions: list and set
-  GR_SLOT_TOUCHED,     // modules whose additions may be mentioned: as above
+  GR_SLOT_TOUCHED,     // modules whose additions may be mentioned: as above;
+                       // besides the standard libraries
   GR_SLOT_ENVIRONMENT, // of a function: neither the globals nor copied
   GR_SLOTS,
 };
@@ -100,6 +101,9 @@ void gr_encoder_mark_shared(gr_encoder *e, const gr_seen *entry);
 // writes its tag.
 bool gr_encoder_put_again(gr_encoder *e, const void *key, int tag);
 
+// Makes the table of GR_SLOT_... where it is not there yet.
+void gr_encoder_need_slot(gr_encoder *e, int slot);
+
 // Writes the content of the tables put off since the last time.
 void gr_encoder_put_laters(gr_encoder *e);
 
@@ -111,8 +115,8 @@ void gr_encoder_undo(gr_encoder *e, const gr_encoder *before);
 
 // --- standin.c ---
 
-// The module, a table, is to be looked at for what the program has added to it.
-void gr_encoder_touch(gr_encoder *e, int index);
+// Makes the table of GR_SLOT_MODULES where it is not there yet.
+void gr_encoder_need_modules(gr_encoder *e);
 
 // True if the object was written before, or is by name or __transfer.
 bool gr_encoder_put_otherwise(gr_encoder *e, int index, bool may_add,

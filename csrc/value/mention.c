@@ -117,6 +117,7 @@ static void skip_debug(reader *r) {
 static void mention(gr_encoder *e, int slot, lua_Integer *n, constant name) {
   lua_State *L = e->L;
   int set = e->slots + slot;
+  gr_encoder_need_slot(e, slot);
   lua_pushlstring(L, name.bytes, name.len);
   lua_pushvalue(L, -1);
   if (lua_rawget(L, set) != LUA_TNIL) {

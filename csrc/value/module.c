@@ -20,8 +20,15 @@ static struct {
   lua_CFunction searchers[GR_SEARCHERS];
 } stock;
 
-const char *const gr_module_extensible[] = {
-    "string", "table", "math", "os", "io", "utf8", "coroutine", "debug", NULL};
+const char *const gr_module_extensible[GR_EXTENSIBLE] = {
+    "string", "table", "math", "os", "io", "utf8", "coroutine", "debug"};
+
+bool gr_module_is_extensible(const char *name) {
+  for (int i = 0; i < GR_EXTENSIBLE; i++)
+    if (!strcmp(gr_module_extensible[i], name))
+      return true;
+  return false;
+}
 
 static const char *const libraries[] = {
     "_G",   "string", "table",   "math",      "os", "io",
@@ -356,10 +363,32 @@ const gr_modules_seen *gr_modules_filter(lua_State *L) {
   return gr_modules_filter(L);
 }
 
+// The entries of package.loaded, in any order.
+static uint64_t summarize_loaded(lua_State *L) {
+  uint64_t sum = 0;
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  lua_pushnil(L);
+  while (lua_next(L, -2)) {
+    uint64_t key = (uintptr_t)lua_topointer(L, -2);
+    uint64_t value = (uintptr_t)lua_topointer(L, -1);
+    sum += (key ^ value << 20) * 0x9E3779B97F4A7C15u ^ value;
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+  return sum;
+}
+
 void gr_modules_update(lua_State *L) {
   luaL_checkstack(L, LUA_MINSTACK, NULL);
-  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &index_key) == LUA_TTABLE)
-    add_new(L, lua_gettop(L));
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &filter_key) == LUA_TUSERDATA &&
+      lua_rawgetp(L, LUA_REGISTRYINDEX, &index_key) == LUA_TTABLE) {
+    gr_modules_seen *seen = lua_touserdata(L, -2);
+    uint64_t loaded = summarize_loaded(L);
+    if (loaded != seen->loaded)
+      add_new(L, lua_gettop(L));
+    seen->loaded = loaded;
+    lua_pop(L, 1);
+  }
   lua_pop(L, 1);
 }
 

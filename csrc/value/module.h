@@ -22,6 +22,7 @@ void gr_modules_push(lua_State *L);
 // have names. It lives as long as the state.
 typedef struct gr_modules_seen {
   uint64_t words[64];
+  uint64_t loaded;  // what package.loaded had, as one number
   bool is_complete; // false: making the table has failed
 } gr_modules_seen;
 
@@ -49,8 +50,10 @@ void gr_module_push(lua_State *L, const char *name, size_t len);
 // True for a name that is in the library ("_G" for the globals) of every state.
 bool gr_module_is_standard(const char *library, const char *name);
 
-// The standard libraries to which programs add functions; ended by NULL.
-extern const char *const gr_module_extensible[];
+// The standard libraries to which programs add functions.
+enum { GR_EXTENSIBLE = 8 };
+extern const char *const gr_module_extensible[GR_EXTENSIBLE];
+bool gr_module_is_extensible(const char *name);
 
 // Which of the stock searchers the function is, from 1 on; 0 for none.
 int gr_module_searcher(lua_State *L, int index);

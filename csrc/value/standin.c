@@ -6,20 +6,25 @@
 
 #include "value/encoder.h"
 
-void gr_encoder_touch(gr_encoder *e, int index) {
+// The module, a table, is to be looked at for what the program has added to it.
+// The standard libraries are in any case.
+static void touch(gr_encoder *e, int index, const char *name) {
+  lua_State *L = e->L;
   int touched = e->slots + GR_SLOT_TOUCHED;
-  if (!e->is_capturing || !lua_istable(e->L, index))
+  if (!e->is_capturing || !lua_istable(L, index) ||
+      gr_module_is_extensible(name))
     return;
-  lua_pushvalue(e->L, index);
-  bool is_new = lua_rawget(e->L, touched) == LUA_TNIL;
-  lua_pop(e->L, 1);
+  gr_encoder_need_slot(e, GR_SLOT_TOUCHED);
+  lua_pushvalue(L, index);
+  bool is_new = lua_rawget(L, touched) == LUA_TNIL;
+  lua_pop(L, 1);
   if (!is_new)
     return;
-  lua_pushvalue(e->L, index);
-  lua_pushboolean(e->L, true);
-  lua_rawset(e->L, touched);
-  lua_pushvalue(e->L, index);
-  lua_rawseti(e->L, touched, (lua_Integer)lua_rawlen(e->L, touched) + 1);
+  lua_pushvalue(L, index);
+  lua_pushboolean(L, true);
+  lua_rawset(L, touched);
+  lua_pushvalue(L, index);
+  lua_rawseti(L, touched, (lua_Integer)lua_rawlen(L, touched) + 1);
 }
 
 // The name on top is that of a module that the receiver may have to load by a
@@ -43,6 +48,14 @@ static void put_preload(gr_encoder *e, int depth) {
   lua_settop(L, top);
 }
 
+void gr_encoder_need_modules(gr_encoder *e) {
+  int modules = e->slots + GR_SLOT_MODULES;
+  if (lua_isnil(e->L, modules)) {
+    gr_modules_push(e->L);
+    lua_replace(e->L, modules);
+  }
+}
+
 // If the object is a module, or found in one, writes its name instead. Before
 // one that the program put among the modules by hand its name is written.
 static bool put_by_name(gr_encoder *e, int index, bool may_add, int depth) {
@@ -50,10 +63,7 @@ static bool put_by_name(gr_encoder *e, int index, bool may_add, int depth) {
   int modules = e->slots + GR_SLOT_MODULES;
   if (!gr_modules_may_have(e->filter, lua_topointer(L, index)))
     return false;
-  if (lua_isnil(L, modules)) {
-    gr_modules_push(L);
-    lua_replace(L, modules);
-  }
+  gr_encoder_need_modules(e);
   lua_pushvalue(L, index);
   if (lua_rawget(L, modules) != LUA_TSTRING) {
     lua_pop(L, 1);
@@ -74,7 +84,7 @@ static bool put_by_name(gr_encoder *e, int index, bool may_add, int depth) {
     gr_encoder_put_tag(e, GR_TAG_MODULE);
     gr_encoder_put_string(e, -1);
     if (len == strlen(name))
-      gr_encoder_touch(e, index);
+      touch(e, index, name);
   }
   lua_pop(L, 1);
   return !is_added;
