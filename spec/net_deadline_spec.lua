@@ -114,6 +114,131 @@ sockets.each_kind(function(kind, pair)
       assert.equal(sent, got)
       assert.is_true(setter:join())
     end)
+
+    -- Both ends answer as if nothing had been.
+    local function check_works(a, b)
+      a:set_timeout(nil)
+      b:set_timeout(nil)
+      for i = 1, 20 do
+        a:write(i, "\n")
+        assert.equal(i, b:read("n"))
+        b:write(i, "\n")
+        assert.equal(i, a:read("n"))
+      end
+    end
+
+    -- Fills what the system keeps for a connection that nobody reads; returns
+    -- what the other side has to read then.
+    local function fill(a)
+      local text = ("x"):rep(16 * 1024 * 1024)
+      a:set_write_timeout(0)
+      assert.same({ nil, "timeout" }, { a:write(text) })
+      a:set_write_timeout(nil)
+    end
+
+    local function drain(b)
+      b:set_read_timeout(0)
+      repeat until not b:read("s")
+    end
+
+    it("in the past ends all, and is taken away (P21)", function()
+      local a, b <close> = pair()
+      a:set_timeout(-1)
+      fill(a)
+      a:set_timeout(-1)
+      assert.same({ nil, "timeout" }, { a:read() })
+      assert.same({ nil, "timeout" }, { a:write("x") })
+      drain(b)
+      check_works(a, b)
+      a:close()
+    end)
+
+    it("that is set now ends who reads and who writes (P21)", function()
+      local a, b <close> = pair()
+      fill(a)
+      local reader = helper.blocked(function() return a:read() end)
+      local writer = helper.blocked(function() return a:write("x") end)
+      a:set_timeout(0)
+      assert.same({ true, nil, "timeout" }, { reader:join() })
+      assert.same({ true, nil, "timeout" }, { writer:join() })
+      drain(b)
+      check_works(a, b)
+      a:close()
+    end)
+
+    it("that is set for later ends who reads and who writes (P21)", function()
+      local a, b <close> = pair()
+      fill(a)
+      a:set_timeout(0.05)
+      local start = go.now()
+      local reader = go.spawn(function() return a:read() end)
+      local writer = go.spawn(function() return a:write("x") end)
+      assert.same({ true, nil, "timeout" }, { reader:join() })
+      assert.same({ true, nil, "timeout" }, { writer:join() })
+      assert.is_true(go.now() - start >= 0.05)
+      drain(b)
+      check_works(a, b)
+      a:close()
+    end)
+
+    it("does not keep closing from ending waits (P21)", function()
+      local a, b <close> = pair()
+      fill(a)
+      a:set_timeout(60)
+      local reader = helper.blocked(function() return a:read() end)
+      local writer = helper.blocked(function() return a:write("x") end)
+      a:close()
+      assert.same({ true, nil, "closed" }, { reader:join() })
+      assert.same({ true, nil, "closed" }, { writer:join() })
+      b:close()
+    end)
+
+    it("is met by many who read and write at once (P21)", function()
+      local a, b = pair()
+      go(sockets.echo, b)
+      local tasks = {}
+      for i = 1, 10 do
+        tasks[i] = go.spawn(function()
+          for n = 1, 20 do
+            a:set_timeout(n % 2 * 0.001)
+            if i % 2 == 0 then
+              pcall(a.read, a, "s") -- raises while another one reads
+            else
+              pcall(a.write, a, ("x"):rep(1024))
+            end
+          end
+        end)
+      end
+      for _, task in ipairs(tasks) do
+        assert.same({ true }, { task:join() })
+      end
+      a:close()
+      b:close()
+    end)
+
+    it("of any length ends in a timeout (P21)", function()
+      helper.each_procs({ 1, 2, 4 }, function()
+        local tasks = {}
+        for _, limit in ipairs({ 1e-9, 2e-9, 5e-9, 1e-7, 2e-7, 5e-7, 1e-6, 2e-6,
+                                 5e-6, 1e-4, 2e-4, 5e-4, 1e-3, 5e-3, 2e-2, 1e-1 }) do
+          for _ = 1, 2 do
+            local a, b = pair()
+            tasks[#tasks + 1] = go.spawn(function()
+              a:set_read_timeout(limit)
+              local start = go.now()
+              local data, why = a:read("s")
+              assert(go.now() - start >= limit)
+              a:close()
+              b:close()
+              return data, why
+            end)
+          end
+        end
+        for _, task in ipairs(tasks) do
+          assert.same({ true, nil, "timeout" }, { task:join() })
+        end
+      end)
+    end)
   end)
 end)
 
