@@ -136,6 +136,12 @@ typedef struct gr_stream gr_stream;
 // Pushes a stream; takes over the reference.
 void gr_stream_push(lua_State *L, gr_stream *s);
 int gr_push_address(lua_State *L, const void *address);
+typedef struct gr_socket gr_socket;
+// The methods that listeners and datagram sockets share.
+int gr_socket_push_address(lua_State *L, gr_socket *s);
+int gr_socket_push_port(lua_State *L, gr_socket *s);
+int gr_socket_push_close(lua_State *L, gr_socket *s);
+int gr_socket_push_text(lua_State *L, gr_socket *s, const char *kind);
 int gr_wait_fd(lua_State *L);
 int gr_go_signal(lua_State *L);
 
