@@ -199,9 +199,14 @@ void gr_state_push_module(lua_State *L);
 // Once a process: what makes the states of goroutines cheap.
 void gr_state_init(void);
 
-// Makes a state with this limit (0: none); NULL when out of memory. It may be
-// open already.
-lua_State *gr_state_new(gr_home *at, size_t limit);
+// Makes a state for the running goroutine, with this limit (0: none); NULL when
+// out of memory. It may be open already; and if it may, be lean: without the
+// libraries but for the base library.
+lua_State *gr_state_new(gr_home *at, size_t limit, bool may_be_lean);
+
+// The running goroutine meets code that may use anything: it gets the libraries
+// that a lean state lacks.
+void gr_state_complete(lua_State *L);
 
 // Closes it, running finalizers, or lets it go if there are none.
 void gr_state_close(lua_State *L);
@@ -361,6 +366,7 @@ void gr_lib_group(lua_State *L);
 void gr_lib_coroutine(lua_State *L);
 void gr_lib_hook(lua_State *L);
 void gr_lib_standard(lua_State *L);
+void gr_lib_print(lua_State *L);
 void gr_lib_blocking(lua_State *L);
 void gr_lib_protect(lua_State *L);
 void gr_lib_loading(lua_State *L);

@@ -57,11 +57,13 @@ void gr_run_push_on_error(lua_State *L) {
 }
 
 static gr_block *init_block; // guarded by on_error.lock
+static atomic_bool has_init; // a hint to look at it
 
 void gr_run_set_init(gr_block *init) {
   gr_lock_lock(&on_error.lock);
   gr_block *before = init_block;
   init_block = init;
+  atomic_store(&has_init, init != NULL);
   gr_lock_unlock(&on_error.lock);
   gr_block_release(before);
 }
@@ -80,9 +82,12 @@ static int call_init(lua_State *L) {
 }
 
 static void run_init(lua_State *L) {
+  if (!atomic_load_explicit(&has_init, memory_order_relaxed))
+    return;
   gr_block *init = gr_run_get_init();
   if (!init)
     return;
+  gr_state_complete(L);
   lua_pushcfunction(L, call_init);
   lua_pushlightuserdata(L, init);
   int failed = lua_pcall(L, 1, 0, 0);
@@ -327,7 +332,9 @@ static void body(gr_goroutine *g) {
   lifetime life = {.task = g->owner, .state = GR_TASK_FAILED};
   gr_leave();
   gr_home at;
-  lua_State *L = gr_state_new(&at, life.task->memory_limit);
+  bool may_be_lean = !gr_block_needs_all(life.task->call) &&
+                     !atomic_load_explicit(&has_init, memory_order_relaxed);
+  lua_State *L = gr_state_new(&at, life.task->memory_limit, may_be_lean);
   if (L) {
     g->L = L;
     g->current = L;

@@ -114,6 +114,7 @@ struct gr_block {
   uint32_t
       effect_count; // TRANSFER, ADDED and PRELOAD items: no more are obeyed
   uint32_t shared_count; // objects with SHARED: 0 means none to remember
+  bool needs_all;        // of a call: not for a lean state
   size_t bytes;          // of items
   gr_block_handle *handles;
   uint32_t handle_count;

@@ -40,6 +40,7 @@ static int call_put(gr_encoder *e, int kind, int name, int value) {
   lua_State *L = e->L;
   capture c = {e, kind};
   int slots = e->slots;
+  e->needs_all |= kind != GR_CAPTURE_GLOBAL && kind != GR_CAPTURE_ABSENT;
   for (int i = 0; i < GR_SLOTS; i++) // so that all of them are seen here, too
     if (i != GR_SLOT_MODULES && i != GR_SLOT_ENVIRONMENT)
       gr_encoder_need_slot(e, i);
@@ -127,8 +128,11 @@ static void put_global(gr_encoder *e, int name) {
   lua_settop(L, name);
 }
 
-// Of the program's own modules, settings are not additions.
+// Of the program's own modules, settings are not additions; of this one, its
+// own functions.
 static bool is_addition(lua_State *L, int index, const char *module) {
+  if (!strcmp(module, "goroutines"))
+    return lua_isfunction(L, index) && !lua_iscfunction(L, index);
   return lua_isfunction(L, index) || lua_istable(L, index) ||
          gr_module_is_standard("_G", module);
 }

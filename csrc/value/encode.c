@@ -266,6 +266,8 @@ static void put_off(gr_encoder *e, int index) {
 static void put_table(gr_encoder *e, int index, const gr_path *p) {
   lua_State *L = e->L;
   if (lua_topointer(L, index) == e->globals) {
+    // Only as the _ENV of a function are its uses known.
+    e->needs_all |= p->at != GR_AT_UPVALUE;
     gr_encoder_put_tag(e, GR_TAG_GLOBALS);
     return;
   }
@@ -392,6 +394,7 @@ static gr_block *finish(gr_encoder *e, int count) {
   block->setting_count = e->settings;
   block->capture_count = e->captures;
   block->shared_count = e->shared;
+  block->needs_all = e->needs_all;
   block->bytes = e->len;
   block->handles = e->handles;
   block->handle_count = e->handle_count;

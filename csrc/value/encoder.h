@@ -37,6 +37,7 @@ typedef struct gr_encoder {
   const gr_modules_seen *filter; // NULL before the first object
   const void *globals;           // the table
   bool is_capturing; // of a call: what its functions mention comes along
+  bool needs_all;    // the receiver needs more than a lean state has
   int slots;         // stack index of the first of GR_SLOT_...
   lua_Integer name_count, word_count;
   lua_Integer names_done, words_done, member_words, member_modules;

@@ -16,7 +16,8 @@ typedef struct gr_home {
   size_t soft_limit;  // `limit` but for a grace after it was reached
   bool refused;       // the last request for more
   bool warns, warning_continues;
-  ptrdiff_t distance; // of a copy from its model; 0: built
+  const struct gr_image *image; // of which it is a copy, or NULL: built
+  ptrdiff_t distance;           // from the model
 } gr_home;
 
 // With this limit (0: none), and no arena yet.

@@ -14,16 +14,24 @@
 
 #include "value/home.h"
 
-// Makes the image with what `open` makes of an empty state. Once a process,
-// before there are goroutines.
-void gr_image_init(lua_CFunction open);
+// A lean state has the base library and this module only, and costs a third. It
+// is for calls that, as their instructions show, use nothing else.
+typedef enum gr_image_kind {
+  GR_IMAGE_FULL,
+  GR_IMAGE_LEAN,
+  GR_IMAGES
+} gr_image_kind;
 
-// Why there is none, or NULL.
+// Makes the image of this kind with what `open` makes of an empty state. Once a
+// process each, before there are goroutines.
+void gr_image_init(gr_image_kind kind, lua_CFunction open);
+
+// Why there is not one of each kind, or NULL.
 const char *gr_image_why_not(void);
 
-// Makes a state in this home, which is initialized. NULL when there is no
+// Makes a state in this home, which is initialized. NULL when there is no such
 // image, no memory, or the limit is too low for it.
-lua_State *gr_image_copy(gr_home *home);
+lua_State *gr_image_copy(gr_image_kind kind, gr_home *home);
 
 // Lets the state go without closing it, if nothing in it wants that: what is to
 // be finalized are handles, which are released, and buffers of strings. False

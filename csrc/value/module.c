@@ -363,6 +363,13 @@ const gr_modules_seen *gr_modules_filter(lua_State *L) {
   return gr_modules_filter(L);
 }
 
+void gr_modules_forget(lua_State *L) {
+  lua_pushnil(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &index_key);
+  lua_pushnil(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &filter_key);
+}
+
 // The entries of package.loaded, in any order.
 static uint64_t summarize_loaded(lua_State *L) {
   uint64_t sum = 0;
