@@ -166,6 +166,7 @@ static void put_module(gr_encoder *e, int word) {
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   lua_pushvalue(L, word);
   if (lua_rawget(L, -2) == LUA_TTABLE) {
+    gr_encoder_update_modules(e);
     const char *name = name_of(e, word + 2);
     if (name && *name == GR_MODULE_BY_HAND)
       put_capture(e, GR_CAPTURE_LOADED, word, word + 2);
@@ -232,7 +233,6 @@ void gr_capture_put_settings(gr_encoder *e) {
   lua_State *L = e->L;
   int top = lua_gettop(L);
   luaL_checkstack(L, LUA_MINSTACK + GR_SLOTS, NULL);
-  gr_modules_update(L);
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   if (lua_getfield(L, -1, "package") == LUA_TTABLE) {
     put_path(e, top + 2, "path", false);

@@ -206,6 +206,7 @@ static void put_userdata(gr_encoder *e, int index, const gr_path *p) {
   }
   if (!e->filter)
     find_modules(e);
+  gr_encoder_update_modules(e);
   if (gr_encoder_put_otherwise(e, index, false, p))
     return;
   char what[100];
@@ -271,6 +272,7 @@ static void put_table(gr_encoder *e, int index, const gr_path *p) {
     gr_encoder_put_tag(e, GR_TAG_GLOBALS);
     return;
   }
+  gr_encoder_update_modules(e);
   // What a __transfer gave must be whole when its function is called.
   bool later = p->depth > GR_DEPTH_MAX && e->transfers == 0;
   if (p->depth > GR_DEPTH_LIMIT && !later)

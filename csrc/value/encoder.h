@@ -38,6 +38,7 @@ typedef struct gr_encoder {
   const void *globals;           // the table
   bool is_capturing; // of a call: what its functions mention comes along
   bool needs_all;    // the receiver needs more than a lean state has
+  bool has_updated;  // the modules that there are
   int slots;         // stack index of the first of GR_SLOT_...
   lua_Integer name_count, word_count;
   lua_Integer names_done, words_done, member_words, member_modules;
@@ -115,6 +116,10 @@ void gr_encoder_anchor(gr_encoder *e);
 void gr_encoder_undo(gr_encoder *e, const gr_encoder *before);
 
 // --- standin.c ---
+
+// Before the first table of a call: it may be a module that the program has put
+// among the others since.
+void gr_encoder_update_modules(gr_encoder *e);
 
 // Makes the table of GR_SLOT_MODULES where it is not there yet.
 void gr_encoder_need_modules(gr_encoder *e);

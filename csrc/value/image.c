@@ -158,6 +158,19 @@ static void seed_random(uint64_t *words) {
     words[i] = gr_random_next(&random);
 }
 
+static void relocate(uintptr_t *words, const gr_image *image,
+                     uintptr_t distance) {
+  const uint16_t *at = image->places, *end = at + image->place_count;
+  for (; end - at >= 4; at += 4) {
+    words[at[0]] += distance;
+    words[at[1]] += distance;
+    words[at[2]] += distance;
+    words[at[3]] += distance;
+  }
+  for (; at < end; at++)
+    words[*at] += distance;
+}
+
 lua_State *gr_image_copy(gr_image_kind kind, gr_home *home) {
   const gr_image *image = &images[kind];
   if (image->why_not || image->home.used > home->limit)
@@ -167,8 +180,7 @@ lua_State *gr_image_copy(gr_image_kind kind, gr_home *home) {
   if (!distance)
     return NULL;
   uintptr_t *words = (uintptr_t *)(void *)(image->memory + distance);
-  for (uint32_t i = 0; i < image->place_count; i++)
-    words[image->places[i]] += (uintptr_t)distance;
+  relocate(words, image, (uintptr_t)distance);
   lua_State *L = (lua_State *)(void *)((char *)image->L + distance);
   lua_setallocf(L, gr_home_allocate, home);
   if (image->random)

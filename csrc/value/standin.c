@@ -48,6 +48,13 @@ static void put_preload(gr_encoder *e, int depth) {
   lua_settop(L, top);
 }
 
+void gr_encoder_update_modules(gr_encoder *e) {
+  if (!e->is_capturing || e->has_updated)
+    return;
+  e->has_updated = true;
+  gr_modules_update(e->L);
+}
+
 void gr_encoder_need_modules(gr_encoder *e) {
   int modules = e->slots + GR_SLOT_MODULES;
   if (lua_isnil(e->L, modules)) {
