@@ -172,15 +172,13 @@ static int index_string(lua_State *L) {
 
 // Strings keep their arithmetic.
 static void hide_string(lua_State *L) {
-  luaL_requiref(L, LUA_STRLIBNAME, luaopen_string, 0);
+  lua_pushcfunction(L, luaopen_string);
+  lua_call(L, 0, 0);
   lua_pushliteral(L, "");
   lua_getmetatable(L, -1);
   lua_pushcfunction(L, index_string);
   lua_setfield(L, -2, "__index");
-  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-  lua_pushnil(L);
-  lua_setfield(L, -2, LUA_STRLIBNAME);
-  lua_pop(L, 4);
+  lua_pop(L, 2);
 }
 
 static int open_lean(lua_State *L) {

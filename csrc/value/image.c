@@ -4,20 +4,15 @@
 #include <lauxlib.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "base/random.h"
 #include "value/finalizer.h"
 #include "value/handle.h"
-
-#ifndef MAP_FIXED_NOREPLACE
-#define MAP_FIXED_NOREPLACE 0
-#endif
+#include "value/model.h"
 
 enum {
-  MODEL_BYTES = 256 * 1024, // at most
-  ROOM_BYTES = 4 * 1024,    // at least, for more, in a copy
-  RANDOM_WORDS = 4,         // of the state of math.random
+  ROOM_BYTES = 4 * 1024, // at least, for more, in a copy
+  RANDOM_WORDS = 4,      // of the state of math.random
 };
 
 // No text has these bytes in this order, no number is likely to be one of these
@@ -26,12 +21,8 @@ enum {
 
 typedef struct gr_image {
   const char *why_not;
-  gr_home home; // the model's
-  lua_State *L;
-  char *memory;
-  size_t bytes;
-  uint16_t *places; // words that point into it, by their index
-  uint32_t place_count;
+  gr_model model;
+  lua_CFunction open;
   uint64_t *random;
   const void *buffers;   // the metatable of their userdata
   lua_CFunction file_gc; // the finalizer of files
@@ -82,12 +73,10 @@ static void *find_random(lua_State *L) {
   return lua_touserdata(L, -1);
 }
 
-// open, image
 static int fill(lua_State *L) {
-  lua_CFunction open = lua_tocfunction(L, 1);
-  gr_image *image = lua_touserdata(L, 2);
+  gr_image *image = lua_touserdata(L, 1);
   lua_settop(L, 0);
-  lua_pushcfunction(L, open);
+  lua_pushcfunction(L, image->open);
   lua_call(L, 0, 0);
   image->buffers = use_buffer(L);
   image->random = find_random(L);
@@ -98,53 +87,6 @@ static int fill(lua_State *L) {
   lua_gc(L, LUA_GCCOLLECT, 0);
   add_mark(L);
   return 0;
-}
-
-static const char *map_memory(gr_image *image) {
-  uintptr_t at = MODEL_AT + (uintptr_t)(image - images) * 2 * MODEL_BYTES;
-  void *memory = mmap((void *)at, MODEL_BYTES, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
-  if (memory == MAP_FAILED)
-    return "no memory for it";
-  image->memory = memory;
-  return memory == (void *)at ? NULL : "its address is taken";
-}
-
-static const char *build(gr_image *image, lua_CFunction open) {
-  const char *failure = map_memory(image);
-  if (failure)
-    return failure;
-  gr_home_init(&image->home, 0);
-  gr_arena_init_fixed(&image->home.arena, image->memory, MODEL_BYTES);
-  lua_State *L = image->L = lua_newstate(gr_home_allocate, &image->home);
-  if (!L)
-    return "no memory for it";
-  lua_pushcfunction(L, fill);
-  lua_pushcfunction(L, open);
-  lua_pushlightuserdata(L, image);
-  if (lua_pcall(L, 2, 0, 0) != LUA_OK)
-    return "the model cannot be made";
-  lua_gc(L, LUA_GCCOLLECT, 0);
-  lua_gc(L, LUA_GCCOLLECT, 0);
-  image->newest = gr_finalizer_first(L);
-  if (!image->newest || !image->buffers || gr_finalizer_is_pending(L))
-    return "finalizers are not as expected";
-  image->bytes = gr_arena_seal(&image->home.arena);
-  return NULL;
-}
-
-static bool find_places(gr_image *image) {
-  size_t words = image->bytes / sizeof(uintptr_t);
-  uintptr_t from = (uintptr_t)image->memory, to = from + image->bytes;
-  image->places = malloc(words * sizeof *image->places);
-  if (!image->places)
-    return false;
-  for (size_t i = 2; i < words; i++) { // behind the arena's header
-    uintptr_t word = ((uintptr_t *)(void *)image->memory)[i];
-    if (word >= from && word <= to) // there are pointers to the end of blocks
-      image->places[image->place_count++] = (uint16_t)i;
-  }
-  return true;
 }
 
 // --- copying ---
@@ -158,9 +100,9 @@ static void seed_random(uint64_t *words) {
     words[i] = gr_random_next(&random);
 }
 
-static void relocate(uintptr_t *words, const gr_image *image,
+static void relocate(uintptr_t *words, const gr_model *model,
                      uintptr_t distance) {
-  const uint16_t *at = image->places, *end = at + image->place_count;
+  const uint16_t *at = model->places, *end = at + model->place_count;
   for (; end - at >= 4; at += 4) {
     words[at[0]] += distance;
     words[at[1]] += distance;
@@ -172,20 +114,21 @@ static void relocate(uintptr_t *words, const gr_image *image,
 }
 
 lua_State *gr_image_copy(gr_image_kind kind, gr_home *home) {
-  const gr_image *image = &images[kind];
-  if (image->why_not || image->home.used > home->limit)
+  gr_image *image = &images[kind];
+  const gr_model *model = &image->model;
+  if (image->why_not || model->home.used > home->limit)
     return NULL;
-  ptrdiff_t distance = gr_arena_init_copy(&home->arena, &image->home.arena,
-                                          image->bytes, &images[kind].pool);
+  ptrdiff_t distance = gr_arena_init_copy(&home->arena, &model->home.arena,
+                                          model->bytes, &image->pool);
   if (!distance)
     return NULL;
-  uintptr_t *words = (uintptr_t *)(void *)(image->memory + distance);
-  relocate(words, image, (uintptr_t)distance);
-  lua_State *L = (lua_State *)(void *)((char *)image->L + distance);
+  relocate((uintptr_t *)(void *)(model->memory + distance), model,
+           (uintptr_t)distance);
+  lua_State *L = (lua_State *)(void *)((char *)model->L + distance);
   lua_setallocf(L, gr_home_allocate, home);
   if (image->random)
     seed_random((uint64_t *)(void *)((char *)image->random + distance));
-  home->used = image->home.used;
+  home->used = model->home.used;
   home->image = image;
   home->distance = distance;
   atomic_fetch_add_explicit(&copies, 1, memory_order_relaxed);
@@ -266,7 +209,8 @@ static bool is_bound_to_place(lua_State *L, int index) {
   case LUA_TLIGHTUSERDATA:
     at = lua_touserdata(L, index);
     for (int i = 0; i < GR_IMAGES; i++)
-      if (at >= images[i].memory && at < images[i].memory + MODEL_BYTES)
+      if (at >= images[i].model.memory &&
+          at < images[i].model.memory + GR_MODEL_BYTES)
         return true;
     return false;
   case LUA_TTABLE:
@@ -377,7 +321,7 @@ static const char *test(const gr_image *image) {
   const char *failure = NULL;
   if (lua_pcall(L, 0, 0, 0) != LUA_OK)
     failure = "a copy does not work";
-  else if (home.used > image->home.used + GROWN_MAX)
+  else if (home.used > image->model.home.used + GROWN_MAX)
     failure = "a copy does not give back its memory";
   else if (!gr_image_drop(L, &home))
     failure = "a copy cannot be let go";
@@ -400,18 +344,25 @@ static bool prepare(void) {
   return is_known;
 }
 
+static const char *make(gr_image *image) {
+  if (!prepare())
+    return "Lua is not as expected";
+  uintptr_t at = MODEL_AT + (uintptr_t)(image - images) * 4 * GR_MODEL_BYTES;
+  const char *failure = gr_model_build(&image->model, at, fill, image);
+  if (failure)
+    return failure;
+  image->newest = gr_finalizer_first(image->model.L);
+  if (!image->newest || gr_finalizer_is_pending(image->model.L))
+    return "finalizers are not as expected";
+  gr_pool_init(&image->pool, image->model.bytes + ROOM_BYTES);
+  image->why_not = NULL; // to be tried out
+  return test(image);
+}
+
 void gr_image_init(gr_image_kind kind, lua_CFunction open) {
   gr_image *image = &images[kind];
-  image->why_not = prepare() ? build(image, open) : "Lua is not as expected";
-  if (image->why_not)
-    return;
-  if (!find_places(image)) {
-    image->why_not = "no memory for it";
-    return;
-  }
-  mprotect(image->memory, MODEL_BYTES, PROT_READ);
-  gr_pool_init(&image->pool, image->bytes + ROOM_BYTES);
-  image->why_not = test(image);
+  image->open = open;
+  image->why_not = make(image);
 }
 
 const char *gr_image_why_not(void) {
