@@ -8,8 +8,10 @@
 
 enum { GRACE_COUNT = 1000 }; // instructions after a wait
 
+static void open_type(lua_State *L);
+
 const gr_handle_type gr_cancellation_type = {
-    "goroutines.cancellation", gr_object_retain, gr_object_release, NULL};
+    "goroutines.cancellation", gr_object_retain, gr_object_release, open_type};
 
 // --- the error ---
 
@@ -227,12 +229,15 @@ static const luaL_Reg functions[] = {{"is_cancelled", go_is_cancelled},
                                      {"with_timeout", go_with_timeout},
                                      {NULL, NULL}};
 
-void gr_lib_cancel(lua_State *L) {
+static void open_type(lua_State *L) {
   gr_handle_register(L, &gr_cancellation_type);
   lua_pushcfunction(L, cancellation_index);
   lua_setfield(L, -2, "__index");
   lua_pushcfunction(L, cancellation_tostring);
   lua_setfield(L, -2, "__tostring");
   lua_pop(L, 1);
+}
+
+void gr_lib_cancel(lua_State *L) {
   luaL_setfuncs(L, functions, 0);
 }

@@ -189,23 +189,21 @@ void gr_scope_abandon(lua_State *L, lua_State *co);
 
 // --- states (state.c) ---
 
-// Pushes the module's table, made at the first use, after it has installed what
-// this state needs.
-void gr_state_open(lua_State *L, bool is_main);
-
-// Pushes the module's table.
+// Pushes the module's table, made at the first use; opens what main's state, or
+// one of a goroutine that is no copy, needs.
+void gr_state_open_main(lua_State *L);
+void gr_state_open(lua_State *L);
 void gr_state_push_module(lua_State *L);
 
 // Once a process: what makes the states of goroutines cheap.
 void gr_state_init(void);
 
 // Makes a state for the running goroutine, with this limit (0: none); NULL when
-// out of memory. It may be open already; and if it may, be lean: without the
-// libraries but for the base library.
-lua_State *gr_state_new(gr_home *at, size_t limit, bool may_be_lean);
+// out of memory. It may be open already; it has what that kind has, at least.
+lua_State *gr_state_new(gr_home *at, size_t limit, gr_image_kind needs);
 
-// The running goroutine meets code that may use anything: it gets the libraries
-// that a lean state lacks.
+// The running goroutine meets code that may use anything: it gets what its
+// state lacks of a full one.
 void gr_state_complete(lua_State *L);
 
 // Closes it, running finalizers, or lets it go if there are none.
@@ -345,6 +343,8 @@ void gr_mark_blocking(bool blocks);
 
 void gr_lib_goroutine(lua_State *L);
 void gr_lib_channel(lua_State *L);
+int gr_ticker_recv(lua_State *L); // methods of tickers
+int gr_ticker_call(lua_State *L);
 void gr_lib_select(lua_State *L);
 void gr_lib_time(lua_State *L);
 void gr_lib_config(lua_State *L);

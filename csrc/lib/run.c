@@ -248,7 +248,7 @@ typedef struct lifetime {
 int gr_run_call(lua_State *L) {
   lifetime *life = lua_touserdata(L, 1);
   gr_block *call = life->task->call;
-  gr_state_open(L, false);
+  gr_state_open(L);
   lua_settop(L, 0);
   if (atomic_load(&gr_the_sched.preempt_mode) == GR_PREEMPT_COUNT)
     gr_hook_count_always(L);
@@ -347,9 +347,8 @@ static void body(gr_goroutine *g) {
   lifetime life = {.task = g->owner, .state = GR_TASK_FAILED};
   gr_leave();
   gr_home at;
-  bool may_be_lean = !gr_block_needs_all(life.task->call) &&
-                     !atomic_load_explicit(&has_init, memory_order_relaxed);
-  lua_State *L = gr_state_new(&at, life.task->memory_limit, may_be_lean);
+  lua_State *L = gr_state_new(&at, life.task->memory_limit,
+                              gr_block_needs(life.task->call));
   if (L) {
     g->L = L;
     g->current = L;

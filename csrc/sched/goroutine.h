@@ -119,7 +119,7 @@ struct gr_goroutine {
   // block its thread unannounced: it does not run on the thread of a main.
   atomic_bool foreign;
 
-  bool is_lean; // its own: its state lacks libraries, see lib/state.c
+  bool is_lean; // its own: its state is not full, see lib/state.c
 
   // Its own: `foreign` for good, since there is such code in its state.
   bool has_c_modules;

@@ -40,7 +40,8 @@ static int call_put(gr_encoder *e, int kind, int name, int value) {
   lua_State *L = e->L;
   capture c = {e, kind};
   int slots = e->slots;
-  e->needs_all |= kind != GR_CAPTURE_GLOBAL && kind != GR_CAPTURE_ABSENT;
+  if (kind != GR_CAPTURE_GLOBAL && kind != GR_CAPTURE_ABSENT)
+    gr_encoder_needs(e, GR_IMAGE_FULL);
   for (int i = 0; i < GR_SLOTS; i++) // so that all of them are seen here, too
     if (i != GR_SLOT_MODULES && i != GR_SLOT_ENVIRONMENT)
       gr_encoder_need_slot(e, i);

@@ -454,12 +454,12 @@ static void ignore_code(lua_State *L) {
 
 void (*gr_message_on_code)(lua_State *L) = ignore_code;
 
-bool gr_block_needs_all(const gr_block *block) {
-  return block->needs_all;
+gr_image_kind gr_block_needs(const gr_block *block) {
+  return block->needs;
 }
 
 int gr_block_push(lua_State *L, const gr_block *block) {
-  if (block->needs_all)
+  if (block->needs == GR_IMAGE_FULL)
     gr_message_on_code(L);
   return push_all(L, block, false);
 }

@@ -268,7 +268,8 @@ static void put_table(gr_encoder *e, int index, const gr_path *p) {
   lua_State *L = e->L;
   if (lua_topointer(L, index) == e->globals) {
     // Only as the _ENV of a function are its uses known.
-    e->needs_all |= p->at != GR_AT_UPVALUE;
+    if (p->at != GR_AT_UPVALUE)
+      gr_encoder_needs(e, GR_IMAGE_FULL);
     gr_encoder_put_tag(e, GR_TAG_GLOBALS);
     return;
   }
@@ -396,7 +397,7 @@ static gr_block *finish(gr_encoder *e, int count) {
   block->setting_count = e->settings;
   block->capture_count = e->captures;
   block->shared_count = e->shared;
-  block->needs_all = e->needs_all;
+  block->needs = e->needs;
   block->bytes = e->len;
   block->handles = e->handles;
   block->handle_count = e->handle_count;

@@ -36,10 +36,10 @@ typedef struct gr_encoder {
   int transfers; // how many __transfer are being written, one in another
   const gr_modules_seen *filter; // NULL before the first object
   const void *globals;           // the table
-  bool is_capturing; // of a call: what its functions mention comes along
-  bool needs_all;    // the receiver needs more than a lean state has
-  bool has_updated;  // the modules that there are
-  int slots;         // stack index of the first of GR_SLOT_...
+  bool is_capturing;   // of a call: what its functions mention comes along
+  gr_image_kind needs; // of the receiver's state
+  bool has_updated;    // the modules that there are
+  int slots;           // stack index of the first of GR_SLOT_...
   lua_Integer name_count, word_count;
   lua_Integer names_done, words_done, member_words, member_modules;
   lua_Integer retries; // names at negative places: to be tried at the end
@@ -83,6 +83,11 @@ typedef struct gr_path {
 } gr_path;
 
 // --- encode.c ---
+
+static inline void gr_encoder_needs(gr_encoder *e, gr_image_kind kind) {
+  if (e->needs < kind)
+    e->needs = kind;
+}
 
 unsigned char *gr_encoder_reserve(gr_encoder *e, size_t bytes);
 void gr_encoder_put_string(gr_encoder *e, int index);

@@ -87,7 +87,8 @@ static void scan(gr_encoder *e, int function, int upvalues, size_t at) {
     const char *name = lua_getupvalue(e->L, function, i);
     environment is = environment_of(e, name);
     environments[i - 1] = is != NO_ENVIRONMENT;
-    e->needs_all |= is == INHERITS;
+    if (is == INHERITS)
+      gr_encoder_needs(e, GR_IMAGE_FULL);
     lua_pop(e->L, 1);
   }
   gr_capture_scan(e, e->block->items + at, e->len - at, environments);
@@ -99,7 +100,8 @@ void gr_encoder_put_lua_function(gr_encoder *e, int index, const gr_path *p) {
     return;
   size_t tag_at = e->len;
   uint32_t object = e->objects;
-  e->needs_all |= !e->is_capturing; // then nobody looks at what it mentions
+  if (!e->is_capturing)
+    gr_encoder_needs(e, GR_IMAGE_FULL); // then nobody looks at what it mentions
   gr_encoder_put_again(e, lua_topointer(L, index), GR_TAG_FUNCTION_LUA);
   if (p->depth > GR_DEPTH_LIMIT)
     gr_encoder_refuse(e, "functions nested so deeply", p);
@@ -121,7 +123,7 @@ void gr_encoder_put_c_function(gr_encoder *e, int index, const gr_path *p) {
   lua_CFunction function = lua_tocfunction(L, index);
   if (gr_encoder_put_otherwise(e, index, false, p))
     return;
-  e->needs_all = true; // it may look for anything
+  gr_encoder_needs(e, GR_IMAGE_FULL); // it may look for anything
   unsigned char count = 0;
   while (lua_getupvalue(L, index, count + 1)) {
     lua_pop(L, 1);

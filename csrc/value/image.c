@@ -11,8 +11,8 @@
 #include "value/model.h"
 
 enum {
-  ROOM_BYTES = 4 * 1024, // at least, for more, in a copy
-  RANDOM_WORDS = 4,      // of the state of math.random
+  ROOM_BYTES = 1536, // for more, in a copy: many need half of it
+  RANDOM_WORDS = 4,  // of the state of math.random
 };
 
 // No text has these bytes in this order, no number is likely to be one of these
@@ -20,7 +20,8 @@ enum {
 #define MODEL_AT 0x1CE1059E3000
 
 typedef struct gr_image {
-  const char *why_not;
+  bool is_made;
+  const char *why_not; // it is not
   gr_model model;
   lua_CFunction open;
   uint64_t *random;
@@ -30,8 +31,7 @@ typedef struct gr_image {
   gr_pool pool;
 } gr_image;
 
-static gr_image images[GR_IMAGES] = {{.why_not = "not made"},
-                                     {.why_not = "not made"}};
+static gr_image images[GR_IMAGES];
 static const char mark_key;
 
 static atomic_uint_least64_t copies, drops, seeds;
@@ -116,7 +116,7 @@ static void relocate(uintptr_t *words, const gr_model *model,
 lua_State *gr_image_copy(gr_image_kind kind, gr_home *home) {
   gr_image *image = &images[kind];
   const gr_model *model = &image->model;
-  if (image->why_not || model->home.used > home->limit)
+  if (!image->is_made || model->home.used > home->limit)
     return NULL;
   ptrdiff_t distance = gr_arena_init_copy(&home->arena, &model->home.arena,
                                           model->bytes, &image->pool);
@@ -355,7 +355,7 @@ static const char *make(gr_image *image) {
   if (!image->newest || gr_finalizer_is_pending(image->model.L))
     return "finalizers are not as expected";
   gr_pool_init(&image->pool, image->model.bytes + ROOM_BYTES);
-  image->why_not = NULL; // to be tried out
+  image->is_made = true; // to be tried out
   return test(image);
 }
 
@@ -363,6 +363,7 @@ void gr_image_init(gr_image_kind kind, lua_CFunction open) {
   gr_image *image = &images[kind];
   image->open = open;
   image->why_not = make(image);
+  image->is_made = !image->why_not;
 }
 
 const char *gr_image_why_not(void) {

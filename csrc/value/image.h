@@ -14,11 +14,13 @@
 
 #include "value/home.h"
 
-// A lean state has the base library and this module only, and costs a third. It
-// is for calls that, as their instructions show, use nothing else.
+// A bare state has the base library and channels only, and costs a third of a
+// full one; a lean one this module besides. They are for calls that, as their
+// instructions show, use nothing else.
 typedef enum gr_image_kind {
-  GR_IMAGE_FULL,
+  GR_IMAGE_BARE,
   GR_IMAGE_LEAN,
+  GR_IMAGE_FULL,
   GR_IMAGES
 } gr_image_kind;
 

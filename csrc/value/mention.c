@@ -153,13 +153,15 @@ static bool is_beyond_lean(constant name) {
 static void mention_global(gr_encoder *e, const function *f, size_t i) {
   if (i >= f->constant_count || !f->constants[i].bytes)
     return;
-  e->needs_all |= is_beyond_lean(f->constants[i]);
+  if (is_beyond_lean(f->constants[i]))
+    gr_encoder_needs(e, GR_IMAGE_FULL);
   mention(e, GR_SLOT_NAMES, &e->name_count, f->constants[i]);
 }
 
 static void assign_global(gr_encoder *e, const function *f, size_t i) {
-  e->needs_all |= i < f->constant_count && f->constants[i].bytes &&
-                  is_beyond_lean(f->constants[i]);
+  if (i < f->constant_count && f->constants[i].bytes &&
+      is_beyond_lean(f->constants[i]))
+    gr_encoder_needs(e, GR_IMAGE_FULL);
 }
 
 // True if globals are looked up in the function by names that may be any of
@@ -210,7 +212,8 @@ static void read_function(reader *r, const function *parent,
   read_constants(r, &f);
   read_upvalues(r, &f, parent);
   bool any = read_code(e, &f);
-  e->needs_all |= any;
+  if (any)
+    gr_encoder_needs(e, GR_IMAGE_FULL);
   for (size_t i = 0; i < f.constant_count; i++) {
     if (f.constants[i].bytes)
       mention(e, GR_SLOT_WORDS, &e->word_count, f.constants[i]);

@@ -12,6 +12,7 @@
 
 #include "base/base.h"
 #include "value/handle.h"
+#include "value/image.h"
 
 typedef enum gr_message_kind {
   GR_MESSAGE_NIL, // none
@@ -69,9 +70,8 @@ void gr_message_push(lua_State *L, gr_message *message);
 // Pushes the values of a block, which stays, and returns how many. [-0, +n, v]
 int gr_block_push(lua_State *L, const gr_block *block);
 
-// Whether the call that is in the block needs more than a lean state has; see
-// image.h.
-bool gr_block_needs_all(const gr_block *block);
+// What the call in the block needs of its state.
+gr_image_kind gr_block_needs(const gr_block *block);
 
 // The same for a call in a state of its own, which gets what came along with
 // the function: globals, additions to libraries.

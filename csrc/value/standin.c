@@ -81,7 +81,7 @@ static bool put_by_name(gr_encoder *e, int index, bool may_add, int depth) {
   bool is_added = *name == GR_MODULE_BY_HAND;
   if (is_added && may_add) {
     e->effects++;
-    e->needs_all = true;
+    gr_encoder_needs(e, GR_IMAGE_FULL);
     gr_encoder_put_tag(e, GR_TAG_ADDED);
     lua_pushlstring(L, name + 1, len - 1);
     gr_encoder_put_string(e, -1);
@@ -89,7 +89,8 @@ static bool put_by_name(gr_encoder *e, int index, bool may_add, int depth) {
   } else if (!is_added) {
     if (e->is_capturing)
       put_preload(e, depth);
-    e->needs_all |= strcmp(name, "goroutines") != 0;
+    bool is_own = e->is_capturing && !strcmp(name, "goroutines");
+    gr_encoder_needs(e, is_own ? GR_IMAGE_LEAN : GR_IMAGE_FULL);
     gr_encoder_put_tag(e, GR_TAG_MODULE);
     gr_encoder_put_string(e, -1);
     if (len == strlen(name))
@@ -114,7 +115,7 @@ static bool put_transfer(gr_encoder *e, int index, const gr_path *p) {
   const void *key = lua_topointer(L, index);
   gr_encoder_note(e, gr_encoder_see(e, key), key, e->len, e->objects++,
                   GR_SEEN_OPEN);
-  e->needs_all = true;
+  gr_encoder_needs(e, GR_IMAGE_FULL);
   gr_encoder_put_tag(e, GR_TAG_TRANSFER);
   int first = lua_gettop(L);
   lua_pushvalue(L, index);
