@@ -91,14 +91,9 @@ static void put_capture(gr_encoder *e, int kind, int name, int value) {
   lua_pop(L, 1);
 }
 
-// The name in the index of modules of the object there, or NULL.
 static const char *name_of(gr_encoder *e, int index) {
-  gr_encoder_need_modules(e);
-  lua_pushvalue(e->L, index);
-  lua_rawget(e->L, e->slots + GR_SLOT_MODULES);
-  const char *name = lua_tostring(e->L, -1); // which the index keeps
-  lua_pop(e->L, 1);
-  return name;
+  size_t len;
+  return gr_encoder_name_of(e, index, &len);
 }
 
 // True for the value on top if every state has it by this name.

@@ -9,6 +9,7 @@
 #include "value/finalizer.h"
 #include "value/handle.h"
 #include "value/model.h"
+#include "value/module.h"
 
 enum {
   ROOM_BYTES = 1536, // for more, in a copy: many need half of it
@@ -29,6 +30,12 @@ typedef struct gr_image {
   lua_CFunction file_gc; // the finalizer of files
   void *newest;          // of the objects that have a finalizer
   gr_pool pool;
+  struct gr_image_name {
+    uint32_t at; // in the model
+    uint32_t len;
+    char *name;
+  } * names; // by place
+  uint32_t name_count;
 } gr_image;
 
 static gr_image images[GR_IMAGES];
@@ -131,6 +138,9 @@ lua_State *gr_image_copy(gr_image_kind kind, gr_home *home) {
   home->used = model->home.used;
   home->image = image;
   home->distance = distance;
+  // Code that can change package.loaded has a full state.
+  home->modules =
+      kind == GR_IMAGE_FULL ? GR_MODULES_UNKNOWN : GR_MODULES_OF_IMAGE;
   atomic_fetch_add_explicit(&copies, 1, memory_order_relaxed);
   return L;
 }
@@ -194,6 +204,56 @@ bool gr_image_drop(lua_State *L, gr_home *home) {
     release(at);
   atomic_fetch_add_explicit(&drops, 1, memory_order_relaxed);
   return true;
+}
+
+// --- names ---
+
+static int by_place(const void *a, const void *b) {
+  uint32_t x = ((const struct gr_image_name *)a)->at;
+  uint32_t y = ((const struct gr_image_name *)b)->at;
+  return x < y ? -1 : x > y;
+}
+
+// Those of the copy L.
+static void find_names(lua_State *L, gr_image *image, const gr_home *home) {
+  uint32_t count = 0;
+  gr_modules_push(L);
+  lua_pushnil(L);
+  for (; lua_next(L, -2); lua_pop(L, 1))
+    count++;
+  image->names = calloc(count, sizeof *image->names);
+  lua_pushnil(L);
+  while (lua_next(L, -2)) {
+    size_t len;
+    const char *name = lua_tolstring(L, -1, &len);
+    const char *object = lua_topointer(L, -2);
+    char *kept = malloc(len + 1);
+    if (!image->names || !kept)
+      luaL_error(L, "not enough memory");
+    memcpy(kept, name, len + 1);
+    image->names[image->name_count++] = (struct gr_image_name){
+        (uint32_t)(object - home->distance - image->model.memory),
+        (uint32_t)len, kept};
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+  qsort(image->names, image->name_count, sizeof *image->names, by_place);
+}
+
+const char *gr_image_name(const gr_home *home, const void *object,
+                          size_t *len) {
+  const gr_image *image = home->image;
+  struct gr_image_name key, *found;
+  uintptr_t at = (uintptr_t)object - (uintptr_t)home->distance -
+                 (uintptr_t)image->model.memory;
+  if (at >= image->model.bytes)
+    return NULL;
+  key.at = (uint32_t)at;
+  found = bsearch(&key, image->names, image->name_count, sizeof key, by_place);
+  if (!found)
+    return NULL;
+  *len = found->len;
+  return found->name;
 }
 
 // --- trying it out ---
@@ -294,7 +354,11 @@ static void run_trial(lua_State *L, const char *text, lua_Integer expected) {
   lua_settop(L, 0);
 }
 
+// image
 static int try_out(lua_State *L) {
+  find_names(L, lua_touserdata(L, 1), gr_home_of(L));
+  gr_modules_forget(L);
+  lua_settop(L, 0);
   lua_newtable(L);
   lua_pushvalue(L, LUA_REGISTRYINDEX);
   look_at(L, 1);
@@ -310,7 +374,7 @@ static int try_out(lua_State *L) {
   return 0;
 }
 
-static const char *test(const gr_image *image) {
+static const char *test(gr_image *image) {
   enum { GROWN_MAX = 16 * 1024 }; // the stack, and the table of strings
   gr_home home;
   gr_home_init(&home, 0);
@@ -318,8 +382,9 @@ static const char *test(const gr_image *image) {
   if (!L)
     return "no memory for a copy";
   lua_pushcfunction(L, try_out);
+  lua_pushlightuserdata(L, image);
   const char *failure = NULL;
-  if (lua_pcall(L, 0, 0, 0) != LUA_OK)
+  if (lua_pcall(L, 1, 0, 0) != LUA_OK)
     failure = "a copy does not work";
   else if (home.used > image->model.home.used + GROWN_MAX)
     failure = "a copy does not give back its memory";

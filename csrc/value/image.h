@@ -41,6 +41,10 @@ lua_State *gr_image_copy(gr_image_kind kind, gr_home *home);
 // lua_close.
 bool gr_image_drop(lua_State *L, gr_home *home);
 
+// The name that the object has in the table of modules of each copy (see
+// module.h), if it is the model's; else NULL.
+const char *gr_image_name(const gr_home *home, const void *object, size_t *len);
+
 // How many states were copies, and how many were let go without being closed.
 void gr_image_count(uint64_t *copies, uint64_t *drops);
 
