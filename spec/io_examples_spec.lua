@@ -250,6 +250,200 @@ describe("the Redis client", function()
   end
 end)
 
+describe("the proxy", function()
+  local listener, p, port
+
+  before_each(function()
+    listener = go.net.listen("127.0.0.1", 0)
+    p, port = start("examples/proxy.lua 127.0.0.1 " .. listener:port())
+  end)
+
+  after_each(function()
+    listener:close()
+    kill_all()
+  end)
+
+  -- Both ends of a connection through it.
+  local function pair()
+    local client = assert(go.net.connect("127.0.0.1", port))
+    local server = assert(listener:accept(helper.within(10)))
+    client:set_timeout(helper.within(10))
+    server:set_timeout(helper.within(10))
+    return client, server
+  end
+
+  it("carries what comes, both ways", function()
+    for i = 1, 5 do
+      local client <close>, server = pair()
+      local text = (i .. "."):rep(100000)
+      local writer = go.spawn(function()
+        client:write(text)
+        client:shutdown()
+      end)
+      go(function()
+        for data in server:lines("s") do
+          server:write(data)
+        end
+        server:close()
+      end)
+      assert.is_true(client:read("a") == text)
+      assert.same({ true }, { writer:join() })
+    end
+    assert.equal("stopped by TERM\n", stop(p))
+  end)
+
+  it("carries the end of one way while the other goes on", function()
+    for _, swaps in ipairs({ false, true }) do
+      local client <close>, server = pair()
+      local first, second = client, server
+      if swaps then
+        first, second = server, client
+      end
+      first:write("all I have")
+      first:shutdown()
+      assert.equal("all I have", second:read("a"))
+      for i = 1, 10 do
+        second:write(i, "\n")
+        assert.equal(i, first:read("n"))
+      end
+      second:close()
+      assert.equal("\n", first:read("a"))
+      server:close()
+    end
+    stop(p)
+  end)
+
+  it("ends both ways when one side fails", function()
+    local client <close>, server = pair()
+    client:write("not read")
+    server:read(1)
+    server:close() -- resets the connection
+    assert.is_nil((client:read("s")))
+    stop(p)
+  end)
+
+  it("closes when there is no server", function()
+    listener:close()
+    local client <close> = assert(go.net.connect("127.0.0.1", port))
+    assert.is_nil((client:read("s")))
+    stop(p)
+  end)
+end)
+
+describe("the tail of a file", function()
+  local path, p
+
+  before_each(function()
+    path = os.tmpname()
+    go.fs.write_file(path, "one\n")
+    p = go.process.spawn({ "sh", "-c",
+      "exec " .. helper.command .. " examples/tail.lua " .. path, stdout = "pipe" })
+    started[#started + 1] = p
+    p.stdout:set_timeout(helper.within(10))
+    assert.equal("one", p.stdout:read())
+  end)
+
+  after_each(function()
+    kill_all()
+    os.remove(path)
+  end)
+
+  local function append(text)
+    local file <close> = go.fs.open(path, "a")
+    file:write(text)
+  end
+
+  it("shows what is added", function()
+    for i = 1, 20 do
+      append(i .. "\n")
+      assert.equal(tostring(i), p.stdout:read())
+    end
+    append("no end")
+    assert.equal("no end", p.stdout:read(6))
+    stop(p)
+  end)
+
+  it("goes on when it is truncated", function()
+    for _, text in ipairs({ "1", "a longer line", "2" }) do
+      append(text .. "\n")
+      assert.equal(text, p.stdout:read())
+      go.fs.write_file(path, "") -- is less than what has been read
+      append("x\n")
+      assert.equal("x", p.stdout:read())
+    end
+    stop(p)
+  end)
+
+  it("goes on with the file that replaces it", function()
+    append("last")
+    assert.equal("last", p.stdout:read(4))
+    local other = path .. ".new"
+    go.fs.write_file(other, "new\n")
+    assert(go.fs.rename(other, path))
+    assert.equal("new", p.stdout:read())
+    assert(go.fs.unlink(path))
+    go.fs.write_file(path, "newer\n")
+    assert.equal("newer", p.stdout:read())
+    append("and more\n")
+    assert.equal("and more", p.stdout:read())
+    stop(p)
+  end)
+end)
+
+describe("the chat", function()
+  local p, port
+
+  before_each(function() p, port = start("examples/chat.lua") end)
+  after_each(kill_all)
+
+  local function join(name)
+    local conn = assert(go.net.connect("127.0.0.1", port))
+    conn:set_timeout(helper.within(20))
+    assert.equal("Your name?", conn:read())
+    conn:write(name, "\r\n")
+    return conn
+  end
+
+  it("tells all what one says", function()
+    local ann <close> = join("Ann")
+    local bob = join("Bob")
+    assert.equal("Bob is here", ann:read())
+    local eve <close> = join("Eve")
+    assert.equal("Eve is here", ann:read())
+    assert.equal("Eve is here", bob:read())
+    bob:write("hello\n")
+    assert.equal("Bob: hello", ann:read())
+    assert.equal("Bob: hello", eve:read())
+    bob:close()
+    assert.equal("Bob has left", ann:read())
+    assert.equal("Bob has left", eve:read())
+    assert.equal("stopped by TERM\n", stop(p))
+  end)
+
+  it("drops who does not read, and others do not wait", function()
+    local ann <close>, slow = join("Ann"), join("Slow")
+    assert.equal("Slow is here", ann:read())
+    local bob <close> = join("Bob")
+    assert.equal("Bob is here", ann:read())
+    local text, sent = ("x"):rep(100000), 0
+    local line
+    repeat -- until the slow one's buffers are full
+      bob:write(text, "\n")
+      sent = sent + 1
+      line = ann:read()
+    until line == "Slow has left"
+    assert.is_true(sent > 100)
+    assert.is_true(ann:read() == "Bob: " .. text)
+    local got = 0
+    while slow:read() do
+      got = got + 1
+    end
+    assert.is_true(got < sent)
+    slow:close()
+    stop(p)
+  end)
+end)
+
 describe("docs/io.md", function()
   local number = 0
   for code in assert(io.open("docs/io.md")):read("a"):gmatch("```lua\n(.-)```") do

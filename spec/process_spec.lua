@@ -126,9 +126,47 @@ describe("a process", function()
     assert.equal(0, p:wait())
   end)
 
-  it("has all signals unblocked", function()
-    local mask = run({ "sh", "-c", "grep SigBlk /proc/self/status" }).stdout
-    assert.matches("0000000000000000", mask)
+  -- The line of /proc/self/status in a child of a program that begins with
+  -- SIGUSR2 blocked and SIGHUP ignored, or with neither.
+  local function signals_of_child(key, ...)
+    local script = helper.script(([[
+      local go = require("goroutines")
+      local options = { "grep", %q, "/proc/self/status" }
+      local task = go.spawn(go.process.run, options)
+      io.write(select(2, task:join()).stdout, go.process.run(options).stdout)
+      io.flush()
+      os.execute("exec grep " .. %q .. " /proc/self/status")
+    ]]):format(key, key))
+    local words = { ... }
+    table.move({ "sh", "-c", "exec " .. helper.command .. " " .. script }, 1, 3,
+      #words + 1, words)
+    local r = run(words)
+    os.remove(script)
+    assert.equal("", r.stderr)
+    return r.stdout
+  end
+
+  it("has the signals blocked and ignored that its parent began with", function()
+    assert.equal(("SigBlk:\t0000000000000000\n"):rep(3),
+      signals_of_child("SigBlk"))
+    assert.equal(("SigBlk:\t0000000000000800\n"):rep(3),
+      signals_of_child("SigBlk", "env", "--block-signal=USR2"))
+    assert.matches("^" .. ("SigIgn:\t%x*[13579bdf]\n"):rep(3) .. "$",
+      signals_of_child("SigIgn", "env", "--ignore-signal=HUP"))
+  end)
+
+  it("is found by its own environment's PATH", function()
+    local dir = assert(go.fs.mkdtemp("/tmp/goroutines_XXXXXX"))
+    local path = dir .. "/of_its_own"
+    assert(go.fs.write_file(path, "#!/bin/sh\necho $0\n"))
+    local env = { PATH = "/no/such:" .. dir .. ":/bin" }
+    assert.equal("EACCES", select(3, run({ "of_its_own", env = env })))
+    os.execute("chmod +x " .. path)
+    assert.equal(path .. "\n", run({ "of_its_own", env = env }).stdout)
+    assert.equal("ENOENT", select(3, run({ "of_its_own" })))
+    assert.equal("x\n", run({ "echo", "x", env = {} }).stdout)
+    assert.equal("ENOENT", select(3, run({ "" })))
+    os.execute("rm -r " .. dir)
   end)
 
   it("that cannot be started is told", function()

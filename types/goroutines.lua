@@ -2436,7 +2436,8 @@ local process = {}
 go.process = process
 
 --- Starts a program, which is found as a shell finds it. All descriptors but those
---- below are closed in it.
+--- below are closed in it, and the signals that this process began with blocked or
+--- ignored are so in it.
 ---
 --- Waits: until the program has started.
 ---

@@ -178,7 +178,7 @@ static void commit_unlock(gr_goroutine *g, void *arg) {
 static int enlist(gr_descriptor *d) {
   gr_processor *p =
       atomic_load_explicit(&gr_worker_self()->p, memory_order_relaxed);
-  int err = gr_poller_open(p);
+  int err = gr_poller_open(&p);
   if (err)
     return err;
   gr_lock_lock(&d->lock);

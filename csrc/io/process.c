@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
-// A process belongs to its handles and, until its handle of libuv is closed, to
-// libuv. The child's ends of pipes block, as programs expect; ours do not.
+// A process belongs to its handles and, until it has ended, to the children.
+// The child's ends of pipes block, as programs expect; ours do not.
 #include "io/process.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "sync/waiter.h"
@@ -22,48 +25,72 @@ void gr_process_release(gr_process *p) {
   free(p);
 }
 
-static gr_process *process_of(uv_handle_t *uv) {
-  return GR_CONTAINER((uv_process_t *)uv, gr_process, uv);
-}
+// --- the children, under the token of the monitor's loop ---
 
-static void on_closed(uv_handle_t *uv) {
-  gr_process_release(process_of(uv));
-}
+static gr_list children = {{&children.head, &children.head}};
+static uv_signal_t sigchld;
+static bool has_handle;
 
-// On the monitor's loop, which has just waited for the child: its number may be
-// another process's from now on, and gr_process_kill comes here, too.
-static void on_exit_of_child(uv_process_t *uv, int64_t code, int signal) {
-  gr_process *p = process_of((uv_handle_t *)uv);
+// After waitpid the number may be another process's: gr_process_kill uses it
+// under the same lock. True when the child has ended.
+static bool reap(gr_process *p) {
+  int status, done;
   gr_woken woken;
   gr_woken_init(&woken);
   gr_lock_lock(&p->lock);
-  p->has_ended = true;
-  p->code = (int)code;
-  p->signal = signal;
-  gr_woken_add_all(&woken, &p->waiters);
+  do {
+    done = (int)waitpid(p->pid, &status, WNOHANG);
+  } while (done < 0 && errno == EINTR);
+  if (done != 0) {
+    p->has_ended = true;
+    if (done < 0)
+      p->err = uv_translate_sys_error(errno);
+    else if (WIFSIGNALED(status))
+      p->signal = WTERMSIG(status);
+    else
+      p->code = WEXITSTATUS(status);
+    gr_woken_add_all(&woken, &p->waiters);
+  }
   gr_lock_unlock(&p->lock);
   gr_ready_events(woken.first, false);
-  uv_close((uv_handle_t *)uv, on_closed);
+  return done != 0;
+}
+
+static void reap_all(void) {
+  for (gr_link *at = children.head.next, *next; at != &children.head;
+       at = next) {
+    gr_process *p = GR_CONTAINER(at, gr_process, link);
+    next = at->next;
+    if (!reap(p))
+      continue;
+    gr_list_remove(&p->link);
+    gr_process_release(p);
+  }
+  if (gr_list_is_empty(&children))
+    uv_signal_stop(&sigchld);
+}
+
+static void on_sigchld(uv_signal_t *uv, int number) {
+  (void)uv, (void)number;
+  reap_all();
+}
+
+// A child that has ended meanwhile is found here.
+static int adopt(uv_loop_t *loop, void *arg) {
+  gr_process *p = arg;
+  int err = has_handle ? 0 : uv_signal_init(loop, &sigchld);
+  has_handle = !err;
+  if (!err)
+    err = uv_signal_start(&sigchld, on_sigchld, SIGCHLD);
+  if (err)
+    return err;
+  gr_process_retain(p);
+  gr_list_push(&children, &p->link);
+  reap_all();
+  return 0;
 }
 
 // --- starting ---
-
-typedef struct start {
-  gr_process *process;
-  uv_process_options_t options;
-} start;
-
-static int start_on_loop(uv_loop_t *loop, void *arg) {
-  start *s = arg;
-  gr_process *p = s->process;
-  gr_process_retain(p); // libuv's, until on_closed
-  int err = uv_spawn(loop, &p->uv, &s->options);
-  if (err)
-    uv_close((uv_handle_t *)&p->uv, on_closed);
-  else
-    p->pid = p->uv.pid;
-  return err;
-}
 
 static int make_pipe(int fds[2]) {
 #ifdef __linux__
@@ -76,20 +103,39 @@ static int make_pipe(int fds[2]) {
 #endif
 }
 
+// The child's end is to be none of the numbers that it will be made to be.
+static int move_up(int *fd) {
+  int low = *fd;
+  if (low >= 3)
+    return 0;
+  *fd = fcntl(low, F_DUPFD_CLOEXEC, 3);
+  int err = gr_sys_error(*fd);
+  close(low);
+  return err;
+}
+
+static int set_blocking(int fd, bool blocks) {
+  int flags = fcntl(fd, F_GETFL);
+  return gr_sys_error(
+      fcntl(fd, F_SETFL, blocks ? flags & ~O_NONBLOCK : flags | O_NONBLOCK));
+}
+
 // Our end of a pipe as a stream; *child is the other end, to be closed.
 static int open_pipe(int number, gr_stream **ours, int *child) {
   int fds[2], our_end = number == 0;
   int err = make_pipe(fds);
   if (err)
     return err;
-  fcntl(fds[our_end], F_SETFL, fcntl(fds[our_end], F_GETFL) | O_NONBLOCK);
   *child = fds[!our_end];
   *ours = gr_stream_new(fds[our_end], GR_STREAM_PIPE);
-  return *ours ? 0 : GR_NOMEM;
+  if (!*ours)
+    return GR_NOMEM;
+  err = set_blocking(fds[our_end], false);
+  return err ? err : move_up(child);
 }
 
 // A stream may be closed by others meanwhile: the child gets a duplicate. From
-// now on the open file may be one that blocks.
+// now on the open file is one that blocks, as programs expect.
 static int lend(gr_stream *stream, int *child) {
   gr_lock_lock(&stream->d.lock); // the number is open while it is held
   int err = stream->d.closed ? UV_EBADF : 0;
@@ -98,32 +144,22 @@ static int lend(gr_stream *stream, int *child) {
     err = gr_sys_error(*child);
   }
   gr_lock_unlock(&stream->d.lock);
-  if (!err)
-    atomic_store(&stream->is_lent, true);
-  return err;
+  if (err)
+    return err;
+  atomic_store(&stream->is_lent, true);
+  return set_blocking(*child, true);
 }
 
 static int prepare_stdio(gr_process *p, int number, const gr_stdio *stdio,
-                         uv_stdio_container_t *container, int *child) {
-  int err = 0;
-  container->flags = UV_INHERIT_FD;
-  container->data.fd = number;
+                         int *child) {
   switch (stdio->kind) {
-  case GR_STDIO_INHERIT:
-    break;
-  case GR_STDIO_NULL:
-    container->flags = UV_IGNORE; // libuv opens /dev/null there
-    break;
   case GR_STDIO_PIPE:
-    err = open_pipe(number, &p->streams[number], child);
-    container->data.fd = *child;
-    break;
+    return open_pipe(number, &p->streams[number], child);
   case GR_STDIO_STREAM:
-    err = lend(stdio->stream, child);
-    container->data.fd = *child;
-    break;
+    return lend(stdio->stream, child);
+  default:
+    return 0;
   }
-  return err;
 }
 
 static gr_process *new_process(void) {
@@ -133,30 +169,47 @@ static gr_process *new_process(void) {
   gr_refs_init(&p->refs);
   gr_lock_init(&p->lock, GR_RANK_CHANNEL);
   gr_list_init(&p->waiters);
+  gr_link_init(&p->link);
   return p;
 }
 
+// Nobody could wait for it.
+static void abandon(gr_process *p) {
+  kill(p->pid, SIGKILL);
+  gr_block_begin();
+  while (waitpid(p->pid, NULL, 0) < 0 && errno == EINTR)
+    ;
+  gr_block_end();
+  gr_enter();
+}
+
+static int start(gr_process *p, const gr_spawn *spawn, int child[3]) {
+  int err = 0;
+  for (int i = 0; !err && i < 3; i++)
+    err = prepare_stdio(p, i, &spawn->stdio[i], &child[i]);
+  if (err)
+    return err;
+  gr_block_begin();
+  err = gr_spawn_start(spawn, child, &p->pid);
+  gr_block_end();
+  gr_enter();
+  return err;
+}
+
 int gr_process_spawn(const gr_spawn *spawn, gr_process **out) {
-  uv_stdio_container_t stdio[3];
-  int child[3] = {-1, -1, -1}, err = 0;
+  int child[3] = {-1, -1, -1};
   gr_process *p = new_process();
   if (!p)
     return GR_NOMEM;
-  for (int i = 0; !err && i < 3; i++)
-    err = prepare_stdio(p, i, &spawn->stdio[i], &stdio[i], &child[i]);
-  start s = {p,
-             {.exit_cb = on_exit_of_child,
-              .file = spawn->args[0],
-              .args = spawn->args,
-              .env = spawn->env,
-              .cwd = spawn->cwd,
-              .stdio_count = 3,
-              .stdio = stdio}};
-  if (!err)
-    err = gr_io_on_loop(start_on_loop, &s);
+  int err = start(p, spawn, child);
   for (int i = 0; i < 3; i++)
     if (child[i] >= 0)
       close(child[i]);
+  if (!err) {
+    err = gr_io_on_loop(adopt, p);
+    if (err)
+      abandon(p);
+  }
   if (err)
     gr_process_release(p);
   else
@@ -187,23 +240,9 @@ int gr_process_wait(gr_process *p, uint64_t deadline_ns) {
   return (int)status;
 }
 
-typedef struct shot {
-  gr_process *process;
-  int signal;
-} shot;
-
-static int kill_on_loop(uv_loop_t *loop, void *arg) {
-  (void)loop;
-  shot *s = arg;
-  if (uv_is_closing((uv_handle_t *)&s->process->uv))
-    return UV_ESRCH;
-  return uv_process_kill(&s->process->uv, s->signal);
-}
-
 int gr_process_kill(gr_process *p, int signal) {
-  shot s = {p, signal};
   gr_lock_lock(&p->lock);
-  bool has_ended = p->has_ended;
+  int err = p->has_ended ? UV_ESRCH : gr_sys_error(kill(p->pid, signal));
   gr_lock_unlock(&p->lock);
-  return has_ended ? UV_ESRCH : gr_io_on_loop(kill_on_loop, &s);
+  return err;
 }

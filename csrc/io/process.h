@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Child processes, by uv_spawn on the monitor's loop: that is always run, and
-// so learns at once when a child has ended.
+// Child processes. They are waited for at each SIGCHLD, on the monitor's loop:
+// that is always run, and so learns at once when a child has ended.
 #ifndef GR_PROCESS_H
 #define GR_PROCESS_H
 
@@ -16,9 +16,9 @@ typedef struct gr_process {
   // Guarded by lock.
   gr_list waiters;
   bool has_ended;
-  int code, signal; // then
+  int err, code, signal; // then; err: somebody else has waited for it
 
-  uv_process_t uv; // under the token of the monitor's loop
+  gr_link link; // among the children; under the token of the monitor's loop
 } gr_process;
 
 // What a child's descriptor 0, 1 or 2 is to be.
@@ -40,6 +40,11 @@ typedef struct gr_spawn {
   const char *cwd;
   gr_stdio stdio[3];
 } gr_spawn;
+
+// Starts a program, whose descriptors 0, 1 and 2 are to be `child`'s where
+// these are not negative. 0 or an error code. For process.c; may block the
+// thread.
+int gr_spawn_start(const gr_spawn *spawn, const int child[3], int *pid);
 
 // Starts a process. 0, an error code, or a status. Parks. Running goroutine, in
 // the runtime; so are all below.

@@ -260,8 +260,10 @@ static int process_wait(lua_State *L) {
   if (status)
     return gr_io_push_failure(L, status, "wait");
   gr_lock_lock(&p->lock);
-  int code = p->code, signal = p->signal;
+  int err = p->err, code = p->code, signal = p->signal;
   gr_lock_unlock(&p->lock);
+  if (err)
+    return gr_io_push_failure(L, err, "wait");
   if (signal == 0) {
     lua_pushinteger(L, code);
     return 1;

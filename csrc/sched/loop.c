@@ -172,3 +172,13 @@ void gr_loop_submit(gr_loop *loop, gr_loop_request *request) {
   else
     gr_loop_wake(loop); // its holder may be asleep
 }
+
+bool gr_loop_seal(gr_loop *loop, uint64_t end_ns) {
+  while (!try_token(loop)) {
+    if (gr_now_ns() >= end_ns)
+      return false;
+    gr_loop_wake(loop); // its holder may be asleep
+    usleep(20);
+  }
+  return true;
+}

@@ -60,4 +60,8 @@ void gr_loop_wake(gr_loop *loop);
 // holder. Any thread.
 void gr_loop_submit(gr_loop *loop, gr_loop_request *request);
 
+// Takes the token and keeps it: nothing is run under it any more. False if its
+// holder does not let it go by then.
+bool gr_loop_seal(gr_loop *loop, uint64_t end_ns);
+
 #endif

@@ -141,17 +141,25 @@ static void watch_set(gr_loop *loop, gr_loop_request *request) {
       uv_poll_start(&poller->watch, UV_READABLE, on_events) == 0;
 }
 
-int gr_poller_open(gr_processor *p) {
+// One that is open, for those who cannot open another: a processor is never
+// freed. release in gr_poller_open, acquire there
+static _Atomic(gr_processor *) opened;
+
+int gr_poller_open(gr_processor **which) {
+  gr_processor *p = *which;
   gr_poller *poller = &p->poller;
   if (atomic_load_explicit(&poller->fd, memory_order_acquire) >= 0)
     return 0;
   int fd = set_new(), none = -1;
-  if (fd < 0)
-    return fd;
+  if (fd < 0) {
+    *which = atomic_load_explicit(&opened, memory_order_acquire);
+    return *which ? 0 : fd;
+  }
   if (!atomic_compare_exchange_strong(&poller->fd, &none, fd)) {
     close(fd); // somebody else was quicker
     return 0;
   }
+  atomic_store_explicit(&opened, p, memory_order_release);
   poller->request.run = watch_set;
   gr_loop_submit(&p->loop, &poller->request);
   return 0;

@@ -58,9 +58,10 @@ void gr_poller_init(gr_poller *poller);
 // Closes the set; nothing is in it. Before its loop is closed.
 void gr_poller_fini(gr_poller *poller);
 
-// Makes the set of the processor if there is none yet. 0, or libuv's error
-// code. Any thread, no locks held.
-int gr_poller_open(gr_processor *p);
+// Makes the set of the processor if there is none yet; without descriptors left
+// for that, *p is another processor that has one. 0, or libuv's error code if
+// there is none. Any thread, no locks held.
+int gr_poller_open(gr_processor **p);
 
 // Adds a descriptor to the set, which is open: changes from now on are
 // delivered, and what is ready now as the first of them. 0, or libuv's error

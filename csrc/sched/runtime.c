@@ -16,6 +16,7 @@
 
 enum {
   STOP_NS = 100000000,
+  SEAL_NS = 1000000000, // the monitor does nothing that takes long
   RESIGNAL_NS = 500000,
   FILES_WANTED = 8192,
   GUARDS_BY_MPROTECT = 16 * 1024,
@@ -142,8 +143,12 @@ static const char *start(lua_State *L) {
   return NULL;
 }
 
+// libuv's destructor comes next, after which it aborts when a handler of
+// signals is taken away, as one is when a channel of them is collected.
 static void stop_at_exit(void) {
   gr_runtime_stop();
+  if (!gr_is_child())
+    gr_loop_seal(gr_monitor_loop(), gr_now_ns() + SEAL_NS);
 }
 
 const char *gr_runtime_start(lua_State *L) {

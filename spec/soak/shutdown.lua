@@ -59,6 +59,7 @@ for _ = 1, 1000 do
   ready:recv()
 end
 gate:close()
+_G.signals = { go.signal("TERM"), go.signal("HUP") }
 go.sleep(0.002)
 
 -- Main's own handlers run first; what has been printed is not lost.
