@@ -195,15 +195,15 @@ static void release(void *object) {
 }
 
 bool gr_image_drop(lua_State *L, gr_home *home) {
-  if (!home->image || gr_finalizer_is_pending(L))
+  // Lua may collect garbage in the first; then nothing changes any more.
+  if (!home->image || !has_stock_files(L, home->image) ||
+      gr_finalizer_is_pending(L))
     return false;
   void *first = gr_finalizer_first(L);
   void *mark = (char *)home->image->newest + home->distance;
   for (void *at = first; at != mark; at = next_of(at))
     if (!at || !wants_nothing(home, at))
       return false;
-  if (!has_stock_files(L, home->image))
-    return false;
   for (void *at = first; at != mark; at = next_of(at))
     release(at);
   atomic_fetch_add_explicit(&drops, 1, memory_order_relaxed);
