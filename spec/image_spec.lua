@@ -126,6 +126,20 @@ describe("a state is let go", function()
     assert.is_nil(ch)
   end)
 
+  it("with handles that are garbage, of which the collector takes some", function()
+    local baseline = helper.baseline()
+    assert.equal(1000, (select(2, counted(function()
+      for n = 1, 1000 do
+        run(function(count)
+          for _ = 1, count do
+            go.chan()
+          end
+        end, n % 199)
+      end
+    end))))
+    helper.check_baseline(baseline)
+  end)
+
   it("with large strings", function()
     assert.equal(1, dropped(function()
       local parts = {}
