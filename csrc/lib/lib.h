@@ -280,9 +280,15 @@ void gr_protect_strike(lua_State *L);
 // The function pcall of every state.
 int gr_protect_pcall(lua_State *L);
 
-// True while the goroutine, whose coroutine L runs, is in a __close handler or
-// a finalizer.
-bool gr_protect_in_handler(lua_State *L);
+// How far cancellation reaches into the goroutine, whose coroutine L runs. The
+// scopes of its go.with_timeout calls count from the innermost one: the first
+// `free` may strike; the next, up to `shielded`, are held back by handlers only
+// (of __close and __gc); from there on go.shield holds back. GR_ALL_SCOPES:
+// there is no such frame.
+typedef struct gr_reach {
+  unsigned free, shielded;
+} gr_reach;
+gr_reach gr_protect_reach(lua_State *L);
 
 // --- cancellation (cancel.c) ---
 
@@ -299,15 +305,24 @@ void gr_cancel_in_hook(lua_State *L, int count);
 static inline void gr_wait_point(lua_State *L) {
   gr_goroutine *g = gr_self();
   g->waits++;
-  g->ignores_cancel = false;
+  g->ignored = 0;
   if (GR_UNLIKELY(atomic_load_explicit(&g->struck, memory_order_relaxed)))
     gr_cancel_at_wait(L);
 }
 
 bool gr_cancel_is_error(lua_State *L, int index);
 
+// Whose frames tell how far cancellation reaches.
+int gr_cancel_shield(lua_State *L);
+int gr_cancel_with_timeout(lua_State *L);
+
+// How long the handlers of a cancelled goroutine may wait in all, in ns.
+// GR_NEVER: for ever.
+void gr_cancel_set_close_timeout(uint64_t ns);
+uint64_t gr_cancel_get_close_timeout(void);
+
 // A goroutine that has not started gets the scope and the cancellation of the
-// running one. Inside or outside of the runtime.
+// running one, as far as that is not held back. Outside of the runtime.
 void gr_cancel_inherit(lua_State *L, gr_goroutine *g);
 
 // And is cancelled at the deadline. False when out of memory. Inside the
@@ -321,6 +336,7 @@ int gr_cancel_method(lua_State *L);
 struct gr_cancellation *gr_cancel_check_reason(lua_State *L, const char *name);
 
 // The scope for what the running goroutine starts; with a reference, or NULL.
+// Raises when out of memory. Outside of the runtime.
 struct gr_cancel_scope *gr_cancel_scope_here(lua_State *L);
 
 // --- dumps (dump.c) ---

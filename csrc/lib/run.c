@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "lib/lib.h"
-#include "sync/cancel.h"
+#include "sync/closing.h"
 #include "sync/holder.h"
 
 static struct {
@@ -340,6 +340,7 @@ static GR_NORETURN void end(lua_State *L, lifetime *life) {
   }
   gr_enter();
   gr_cancel_enter(gr_self(), NULL);
+  gr_closing_end(life->task);
   gr_finish(commit_end, life);
 }
 
@@ -410,11 +411,11 @@ gr_task *gr_run_start(lua_State *L, gr_block *call, const gr_run_options *o) {
 // outer, and leaves the stack for good: nothing is unwound, so that no pcall
 // can catch it. An error in a handler does not keep the next from running.
 static void close_all(gr_goroutine *g) {
-  for (gr_resume *r = g->resumes; r; r = r->outer) {
+  for (gr_resume *r; (r = g->resumes); g->resumes = r->outer) {
+    r->is_closing = true; // the stacks below it are as they were
     lua_resetthread(g->current);
     g->current = r->from;
   }
-  g->resumes = NULL;
   lua_resetthread(g->L);
 }
 
