@@ -5,7 +5,7 @@ WITH = LUA_PATH="$(CURDIR)/lua/?.lua;;" \
   LUA_CPATH="$(CURDIR)/build/$(1)/?.so;;"
 BUSTED = $(LUA) "$$(command -v busted)"
 
-.PHONY: all build demo test spec ctest rock bench lint matrix asan tsan soak \
+.PHONY: all build demo test spec ctest rock bench bench-count lint matrix asan tsan soak \
   aarch64 clean
 
 all: build
@@ -36,6 +36,11 @@ ctest: build
 
 rock:
 	.ci/rock
+
+bench-count:
+	.ci/setup build count
+	$(MAKE) -s build
+	$(call WITH,release) $(LUA) bench/count.lua --check
 
 bench:
 	.ci/setup build bench

@@ -32,7 +32,7 @@ describe("the state of a goroutine", function()
 
   it("is built where a limit on its memory is lower than a copy needs", function()
     local copied = counted(function()
-      local ok, err = go.spawn({ memory_limit = 15000 }, function() end):join()
+      local ok, err = go.spawn({ memory_limit = 9000 }, function() end):join()
       assert.is_false(ok)
       assert.equal("not enough memory", err)
     end)
@@ -124,6 +124,20 @@ describe("a state is let go", function()
     ch = nil
     helper.check_baseline(baseline)
     assert.is_nil(ch)
+  end)
+
+  it("with handles that are garbage, of which the collector takes some", function()
+    local baseline = helper.baseline()
+    assert.equal(1000, (select(2, counted(function()
+      for n = 1, 1000 do
+        run(function(count)
+          for _ = 1, count do
+            go.chan()
+          end
+        end, n % 199)
+      end
+    end))))
+    helper.check_baseline(baseline)
   end)
 
   it("with large strings", function()
@@ -261,5 +275,179 @@ describe("a finalizer runs exactly once", function()
     group:wait()
     assert.equal(many, bodies:load())
     assert.equal(many, finalizers:load())
+  end)
+end)
+
+describe("a call that uses the base library only", function()
+  -- In a process of its own: test frameworks change where modules are found,
+  -- which a goroutine has to be told.
+  local PREAMBLE = [[
+    local go = require("goroutines")
+    local function run(f, ...)
+      local ok, value = go.spawn(f, ...):join()
+      assert(ok, value)
+      return value
+    end
+    -- Of the state, in KB; the function itself is one that needs nothing else.
+    local function lean(f, ...)
+      local count = run(f, ...)
+      assert(count < 20, count)
+    end
+    local function full(f, ...)
+      local count = run(f, ...)
+      assert(count > 25, count)
+    end
+    local function equal(expected, value)
+      if expected ~= value then
+        error(("%s ~= %s"):format(expected, value), 2)
+      end
+    end
+  ]]
+
+  local function check(script)
+    assert.equal("", helper.output({ PREAMBLE .. script }))
+  end
+
+  it("gets a lean state", function()
+    check([==[
+      local ch, limit = go.chan(1), 7
+      lean(function() return collectgarbage("count") end)
+      lean(function(c, t)
+        c:send(limit + #t)
+        for _, v in ipairs(t) do
+          assert(pcall(tostring, v))
+        end
+        go.yield()
+        return collectgarbage("count")
+      end, ch, { 1, "two", { 3 } })
+    ]==])
+  end)
+
+  it("gets a full one where it mentions anything else", function()
+    check([==[
+      full(function() return collectgarbage("count"), string end)
+      full(function() return collectgarbage("count"), _G end)
+      full(function() return collectgarbage("count"), load end)
+      full(function() return collectgarbage("count"), getmetatable end)
+      full(function()
+        local function inner() return require end
+        return collectgarbage("count"), inner
+      end)
+      full(function(name) return collectgarbage("count"), _ENV[name] end, "x")
+      full(function()
+        os = nil
+        return collectgarbage("count")
+      end)
+      full(function(s) return collectgarbage("count"), s end, string)
+      full(function(f) return collectgarbage("count"), f end, string.rep)
+      full(function(f) return collectgarbage("count"), f end,
+        function() return math end)
+    ]==])
+  end)
+
+  it("gets the rest when it needs a method of strings", function()
+    check([==[
+      equal("xxx", run(function(s) return s:rep(3) end, "x"))
+      equal(3, run(function(s, k) return s[k](s) end, "abc", "len"))
+      equal(nil, run(function(s) return s.nothing end, "abc"))
+      equal("ABC", run(function(s)
+        local t = setmetatable({}, { __index = s })
+        return t.upper(s)
+      end, "abc"))
+      local ok, err = go.spawn(function(s) return s:nothing() end, "abc"):join()
+      assert(not ok)
+      assert(err:find("attempt to call a nil value (method 'nothing')", 1, true))
+    ]==])
+  end)
+
+  it("does arithmetic on strings", function()
+    check([==[
+      equal(11, run(function() return "10" + 1 end))
+      equal(3, run(function() return "7" // 2 end))
+      equal(-2, run(function() return -"2" end))
+      assert(not go.spawn(function() return "x" + 1 end):join())
+    ]==])
+  end)
+
+  it("gets the rest when it is sent code", function()
+    check([==[
+      local function call(c)
+        local f = c:recv()
+        return type(f) == "table" and f[1]() or f()
+      end
+      local function send(value)
+        local ch = go.chan(1)
+        local task = go.spawn(call, ch)
+        ch:send(value)
+        local ok, result = task:join()
+        assert(ok, result)
+        return result
+      end
+      equal("ab", send(function() return ("AB"):lower() end))
+      equal("integer", send(function() return math.type(1) end))
+      equal("table", send(function() return type(_G.package) end))
+      equal("abab", send({ function() return string.rep("ab", 2) end }))
+      local unpack = table.unpack
+      equal(5, send(function() return unpack({ 5 }) end))
+    ]==])
+  end)
+
+  it("gets the rest when it joins a task that returns code", function()
+    check([==[
+      equal("X", run(function(task)
+        local _, f = task:join()
+        return f("x")
+      end, go.spawn(function() return function(s) return s:upper() end end)))
+    ]==])
+  end)
+
+  it("keeps what it has changed meanwhile", function()
+    check([==[
+      local ch = go.chan(1)
+      ch:send(function() return type(print) .. type(string.rep) .. type(x) end)
+      equal("tablefunctionnumber", run(function(c)
+        print, x = {}, 5
+        return c:recv()()
+      end, ch))
+    ]==])
+  end)
+
+  it("has random numbers of its own when it gets the rest", function()
+    check([==[
+      local seen = {}
+      for _ = 1, 50 do
+        local ch = go.chan(1)
+        ch:send(function() return math.random(0) end)
+        local number = run(function(c) return c:recv()() end, ch)
+        assert(not seen[number])
+        seen[number] = true
+      end
+    ]==])
+  end)
+
+  it("starts goroutines that need more", function()
+    check([==[
+      equal("nn", run(function(f)
+        local _, value = go.spawn(f):join()
+        return value
+      end, function() return string.rep("n", 2) end))
+      equal("mm", run(function()
+        local ch = go.chan()
+        local task = go.spawn(function(c)
+          return c:recv()("m")
+        end, ch)
+        ch:send(function(s) return s:rep(2) end)
+        local _, value = task:join()
+        return value
+      end))
+    ]==])
+  end)
+
+  it("runs the function of go.configure in a full one", function()
+    assert.equal("done\n", helper.output([[
+      local go = require("goroutines")
+      go.configure({ init = function() prepared = string.rep("d", 1) end })
+      print((select(2, go.spawn(function() return prepared .. "one" end):join())))
+    ]]))
   end)
 end)

@@ -367,7 +367,16 @@ function task:traceback() end
 ---
 --- The error does not strike in `__close` handlers and `__gc` finalizers, nor in
 --- `go.shield`: they may wait. (Not known to be such: a handler that runs because of
---- an error that a C module's own `lua_pcall` has caught.)
+--- an error that a C module's own `lua_pcall` has caught.) A `go.with_timeout` that is
+--- called in there still ends at its deadline.
+---
+--- Handlers and finalizers of a cancelled goroutine may wait for 5 seconds in all
+--- (`go.configure{ close_timeout = s }`), from the first such wait on: then a wait in
+--- them raises the error of the cancellation, and so does the first one in each
+--- handler that follows. All of them are run. The time begins anew when another
+--- cancellation becomes the outermost one, as in the next `go.with_timeout` that is
+--- over. It does not bound `go.shield`, nor the wait of a group's `__close` for its
+--- tasks, whose own handlers are bounded.
 ---
 --- A message, a lock or a result that is handed over in the instant of the
 --- cancellation is either received or stays where it was.
@@ -389,7 +398,8 @@ function task:traceback() end
 function go.is_cancelled(err) end
 
 --- Calls `f(...)` with cancellation held back: its waits do not fail, and what it
---- starts does not start cancelled. The first wait afterwards does.
+--- starts does not start cancelled. The first wait afterwards does. The deadline of a
+--- `go.with_timeout` in `f` is not held back.
 ---
 --- Waits: as long as `f` does.
 ---
@@ -2580,6 +2590,11 @@ function go.configure(settings) end
 --- are there for the function. False, the default: nothing; the settings now have no
 --- such key then. The goroutine fails if it raises.
 ---@field init? function|false
+--- Seconds that the `__close` handlers and finalizers of a cancelled goroutine may
+--- wait in all ([Cancellation](#cancellation)): 5 at first; 0: not at all;
+--- `math.huge`: for ever. The idea is that of structured-concurrency libraries, which
+--- put such a limit around each cleanup by hand.
+---@field close_timeout? number
 
 --- What a channel gets that is set as `on_error`.
 ---@class goroutines.failure

@@ -11,14 +11,14 @@
 #endif
 
 enum {
+  LINE = 64,                    // of the caches
   SLAB_BYTES = 2 * 1024 * 1024, // of a large page, where there are such
   WARM_BYTES = 64 * 1024 * 1024,
 };
 
 void gr_pool_init(gr_pool *pool, size_t bytes) {
-  size_t page = (size_t)sysconf(_SC_PAGESIZE);
   *pool = (gr_pool){.lock = GR_LOCK_STATIC(GR_RANK_LEAF),
-                    .piece_bytes = (bytes + page - 1) / page * page};
+                    .piece_bytes = (bytes + LINE - 1) / LINE * LINE};
 }
 
 static char *map_slab(size_t bytes) {
@@ -37,15 +37,15 @@ static char *map_slab(size_t bytes) {
   return at + before;
 }
 
-static void push(gr_pool *pool, struct gr_pool_piece **list, void *memory) {
-  struct gr_pool_piece *piece = memory;
+static void push(gr_pool *pool, gr_pool_piece **list, void *memory) {
+  gr_pool_piece *piece = memory;
   piece->next = *list;
   *list = piece;
   GR_POISON(piece + 1, pool->piece_bytes - sizeof *piece);
 }
 
-static struct gr_pool_piece *pop(struct gr_pool_piece **list) {
-  struct gr_pool_piece *piece = *list;
+static gr_pool_piece *pop(gr_pool_piece **list) {
+  gr_pool_piece *piece = *list;
   if (piece)
     *list = piece->next;
   return piece;
@@ -62,7 +62,7 @@ static void *cut(gr_pool *pool, char *slab, size_t bytes) {
 
 void *gr_pool_get(gr_pool *pool) {
   gr_lock_lock(&pool->lock);
-  struct gr_pool_piece *piece = pop(&pool->warm);
+  gr_pool_piece *piece = pop(&pool->warm);
   if (piece)
     pool->warm_count--;
   else
@@ -78,6 +78,16 @@ void *gr_pool_get(gr_pool *pool) {
   return slab ? cut(pool, slab, bytes) : NULL;
 }
 
+// The whole pages in the piece, but for where its link is.
+static void give_back(char *piece, size_t bytes) {
+  size_t page = (size_t)sysconf(_SC_PAGESIZE);
+  uintptr_t from = (uintptr_t)piece + sizeof(gr_pool_piece);
+  uintptr_t to = ((uintptr_t)piece + bytes) / page * page;
+  from = (from + page - 1) / page * page;
+  if (from < to)
+    madvise((void *)from, to - from, MADV_DONTNEED);
+}
+
 void gr_pool_put(gr_pool *pool, void *piece) {
   size_t bytes = pool->piece_bytes;
   gr_lock_lock(&pool->lock);
@@ -86,11 +96,10 @@ void gr_pool_put(gr_pool *pool, void *piece) {
   if (is_warm)
     push(pool, &pool->warm, piece);
   gr_lock_unlock(&pool->lock);
-  if (!is_warm) {
-    size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    madvise((char *)piece + page, bytes - page, MADV_DONTNEED);
-    gr_lock_lock(&pool->lock);
-    push(pool, &pool->cold, piece);
-    gr_lock_unlock(&pool->lock);
-  }
+  if (is_warm)
+    return;
+  give_back(piece, bytes);
+  gr_lock_lock(&pool->lock);
+  push(pool, &pool->cold, piece);
+  gr_lock_unlock(&pool->lock);
 }

@@ -8,13 +8,15 @@
 #include "base/base.h"
 #include "base/lock.h"
 
+typedef struct gr_pool_piece {
+  struct gr_pool_piece *next;
+} gr_pool_piece;
+
 typedef struct gr_pool {
   gr_lock lock;
-  size_t piece_bytes; // a multiple of the page's size; constant
-  struct gr_pool_piece {
-    struct gr_pool_piece *next;
-  } * warm,
-      *cold; // free ones; the cold have no memory but for their first page
+  size_t piece_bytes; // constant
+  gr_pool_piece *warm;
+  gr_pool_piece *cold; // without memory, but at their ends
   uint32_t warm_count;
 } gr_pool;
 

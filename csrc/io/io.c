@@ -128,20 +128,21 @@ int gr_io_on_loop(int (*run)(uv_loop_t *loop, void *arg), void *arg) {
   gr_goroutine *g = gr_self();
   call c = {.request.run = run_call, .run = run, .arg = arg, .g = g};
   gr_lock_init(&c.lock, GR_RANK_CHANNEL);
-  bool ignored = g->ignores_cancel;
-  g->ignores_cancel = true; // it does not leave before the call is done
+  unsigned ignored = g->ignored;
+  gr_wait_ignore_cancel(); // it does not leave before the call is done
   atomic_fetch_add(&gr_the_sched.outside_waits, 1);
   c.ticket = gr_wait_open(g);
   gr_park(GR_WAIT_REQUEST, NULL, GR_NEVER, submit, &c.request);
-  for (;;) { // an interrupt may wake it earlier
+  for (;;) { // an interrupt or a cancellation may wake it earlier
     gr_lock_lock(&c.lock);
     if (c.done)
       break;
+    gr_wait_ignore_cancel();
     c.ticket = gr_wait_open(g);
     gr_park(GR_WAIT_REQUEST, NULL, GR_NEVER, unlock, &c.lock);
   }
   gr_lock_unlock(&c.lock);
   atomic_fetch_sub(&gr_the_sched.outside_waits, 1);
-  g->ignores_cancel = ignored;
+  g->ignored = ignored;
   return c.result;
 }

@@ -10,8 +10,10 @@ static void channel_release(void *object) {
   gr_channel_release(object);
 }
 
+static void open_type(lua_State *L);
+
 const gr_handle_type gr_channel_type = {"goroutines.chan", channel_retain,
-                                        channel_release, NULL};
+                                        channel_release, open_type};
 
 // Self, which must allow the direction.
 static gr_channel *check_channel(lua_State *L, const char *name,
@@ -94,13 +96,13 @@ static int chan_call(lua_State *L) {
   return receive(L, check_channel(L, "recv", GR_VIEW_SENDER), GR_NEVER);
 }
 
-static int ticker_recv(lua_State *L) {
+int gr_ticker_recv(lua_State *L) {
   gr_ticker *ticker = gr_arg_self(L, &gr_ticker_type, "recv");
   gr_arg_count(L, 2, "recv");
   return receive(L, ticker->channel, gr_arg_deadline(L, 2, 1, "recv"));
 }
 
-static int ticker_call(lua_State *L) {
+int gr_ticker_call(lua_State *L) {
   gr_ticker *ticker = gr_arg_self(L, &gr_ticker_type, "recv");
   return receive(L, ticker->channel, GR_NEVER);
 }
@@ -190,25 +192,16 @@ static const luaL_Reg chan_meta[] = {
     {NULL, NULL},
 };
 
-void gr_lib_channel(lua_State *L) {
+static void open_type(lua_State *L) {
   gr_handle_register(L, &gr_channel_type);
   luaL_setfuncs(L, chan_meta, 0);
   luaL_newlib(L, chan_methods);
   lua_setfield(L, -2, "__index");
-  lua_pop(L, 1);
-
   luaL_newmetatable(L, "goroutines.case");
-  lua_pop(L, 1);
-
-  // The ticker's metatable is time.c's; receiving is the same as here.
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &gr_ticker_type);
-  lua_pushcfunction(L, ticker_call);
-  lua_setfield(L, -2, "__call");
-  lua_getfield(L, -1, "__index");
-  lua_pushcfunction(L, ticker_recv);
-  lua_setfield(L, -2, "recv");
   lua_pop(L, 2);
+}
 
+void gr_lib_channel(lua_State *L) {
   lua_pushcfunction(L, chan_new);
   lua_setfield(L, -2, "chan");
 }

@@ -111,6 +111,15 @@ static void set_init(lua_State *L, bool apply) {
     gr_block_release(block); // it can be sent
 }
 
+static void set_close_timeout(lua_State *L, bool apply) {
+  lua_Number seconds = check_number(L, "close_timeout");
+  if (!(seconds >= 0))
+    bad_option(L, "close_timeout", "a number that is not negative expected");
+  if (apply)
+    gr_cancel_set_close_timeout(seconds < 1e9 ? (uint64_t)ceil(seconds * 1e9)
+                                              : GR_NEVER);
+}
+
 typedef struct setting {
   const char *key;
   void (*set)(lua_State *L, bool apply);
@@ -123,6 +132,7 @@ static const setting settings[] = {
     {"preempt", set_preempt},
     {"preempt_signal", set_preempt_signal},
     {"init", set_init},
+    {"close_timeout", set_close_timeout},
 };
 
 static void set(lua_State *L, bool apply) {
@@ -143,7 +153,7 @@ static void set(lua_State *L, bool apply) {
 
 static int push_settings(lua_State *L) {
   gr_sched *s = &gr_the_sched;
-  lua_createtable(L, 0, 6);
+  lua_createtable(L, 0, 7);
   gr_run_push_on_error(L);
   lua_setfield(L, -2, "on_error");
   lua_pushnumber(L, gr_seconds(atomic_load(&s->slice_ns)));
@@ -154,6 +164,10 @@ static int push_settings(lua_State *L) {
   lua_setfield(L, -2, "preempt");
   lua_pushinteger(L, atomic_load(&s->preempt_signal));
   lua_setfield(L, -2, "preempt_signal");
+  uint64_t close_ns = gr_cancel_get_close_timeout();
+  lua_pushnumber(L, close_ns == GR_NEVER ? (lua_Number)HUGE_VAL
+                                         : gr_seconds(close_ns));
+  lua_setfield(L, -2, "close_timeout");
   gr_block *init = gr_run_get_init();
   if (init) {
     gr_message m = {.kind = GR_MESSAGE_BLOCK, .block = init};

@@ -74,6 +74,9 @@ int luaopen_goroutines_core(lua_State *L) {
   if (!g || g->L != main_state_of(L) ||
       (g->is_main && atomic_load(&gr_the_sched.stopping)))
     start(L); // which raises on a thread that has had another state
-  gr_state_open(L, gr_self()->is_main);
+  if (gr_self()->is_main)
+    gr_state_open_main(L);
+  else
+    gr_state_push_module(L);
   return 1;
 }

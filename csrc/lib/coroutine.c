@@ -57,13 +57,15 @@ static int co_resume(lua_State *L) {
 // Closes a suspended coroutine or one in error, running its handlers.
 static int reset(lua_State *co) {
   gr_goroutine *g = gr_self();
-  gr_task *task = g->owner;
-  lua_State *from = g->current;
+  gr_resume self = {.from = g->current,
+                    .co = co,
+                    .is_closing = true, // the stack tells nothing of it
+                    .outer = g->resumes};
+  g->resumes = &self;
   g->current = co;
-  task->shields++; // its handlers cannot be told from other functions
   int status = lua_resetthread(co);
-  task->shields--;
-  g->current = from;
+  g->current = self.from;
+  g->resumes = self.outer;
   return status;
 }
 

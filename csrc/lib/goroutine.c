@@ -14,8 +14,10 @@ static void task_release(void *object) {
   gr_task_release(object);
 }
 
+static void open_type(lua_State *L);
+
 const gr_handle_type gr_task_type = {"goroutines.task", task_retain,
-                                     task_release, NULL};
+                                     task_release, open_type};
 
 // --- starting ---
 
@@ -303,7 +305,7 @@ static const luaL_Reg functions[] = {
     {NULL, NULL},
 };
 
-void gr_lib_goroutine(lua_State *L) {
+static void open_type(lua_State *L) {
   gr_handle_register(L, &gr_task_type);
   luaL_newlib(L, task_methods);
   lua_pushcclosure(L, task_index, 1);
@@ -311,5 +313,8 @@ void gr_lib_goroutine(lua_State *L) {
   lua_pushcfunction(L, task_tostring);
   lua_setfield(L, -2, "__tostring");
   lua_pop(L, 1);
+}
+
+void gr_lib_goroutine(lua_State *L) {
   luaL_setfuncs(L, functions, 0);
 }

@@ -187,7 +187,7 @@ static int group_wait(lua_State *L) {
 // Not struck by a cancellation, however it is called.
 static gr_status close_once(gr_group *group) {
   gr_enter();
-  gr_self()->ignores_cancel = true;
+  gr_wait_ignore_cancel();
   gr_status status = gr_group_close(group);
   gr_leave();
   return status;

@@ -195,19 +195,22 @@ void gr_scope_abandon(lua_State *L, lua_State *co);
 
 // --- states (state.c) ---
 
-// Pushes the module's table, made at the first use, after it has installed what
-// this state needs.
-void gr_state_open(lua_State *L, bool is_main);
-
-// Pushes the module's table.
+// Pushes the module's table, made at the first use; opens what main's state, or
+// one of a goroutine that is no copy, needs.
+void gr_state_open_main(lua_State *L);
+void gr_state_open(lua_State *L);
 void gr_state_push_module(lua_State *L);
 
 // Once a process: what makes the states of goroutines cheap.
 void gr_state_init(void);
 
-// Makes a state with this limit (0: none); NULL when out of memory. It may be
-// open already.
-lua_State *gr_state_new(gr_home *at, size_t limit);
+// Makes a state for the running goroutine, with this limit (0: none); NULL when
+// out of memory. It may be open already; it has what that kind has, at least.
+lua_State *gr_state_new(gr_home *at, size_t limit, gr_image_kind needs);
+
+// The running goroutine meets code that may use anything: it gets what its
+// state lacks of a full one.
+void gr_state_complete(lua_State *L);
 
 // Closes it, running finalizers, or lets it go if there are none.
 void gr_state_close(lua_State *L);
@@ -283,9 +286,15 @@ void gr_protect_strike(lua_State *L);
 // The function pcall of every state.
 int gr_protect_pcall(lua_State *L);
 
-// True while the goroutine, whose coroutine L runs, is in a __close handler or
-// a finalizer.
-bool gr_protect_in_handler(lua_State *L);
+// How far cancellation reaches into the goroutine, whose coroutine L runs. The
+// scopes of its go.with_timeout calls count from the innermost one: the first
+// `free` may strike; the next, up to `shielded`, are held back by handlers only
+// (of __close and __gc); from there on go.shield holds back. GR_ALL_SCOPES:
+// there is no such frame.
+typedef struct gr_reach {
+  unsigned free, shielded;
+} gr_reach;
+gr_reach gr_protect_reach(lua_State *L);
 
 // --- cancellation (cancel.c) ---
 
@@ -302,15 +311,24 @@ void gr_cancel_in_hook(lua_State *L, int count);
 static inline void gr_wait_point(lua_State *L) {
   gr_goroutine *g = gr_self();
   g->waits++;
-  g->ignores_cancel = false;
+  g->ignored = 0;
   if (GR_UNLIKELY(atomic_load_explicit(&g->struck, memory_order_relaxed)))
     gr_cancel_at_wait(L);
 }
 
 bool gr_cancel_is_error(lua_State *L, int index);
 
+// Whose frames tell how far cancellation reaches.
+int gr_cancel_shield(lua_State *L);
+int gr_cancel_with_timeout(lua_State *L);
+
+// How long the handlers of a cancelled goroutine may wait in all, in ns.
+// GR_NEVER: for ever.
+void gr_cancel_set_close_timeout(uint64_t ns);
+uint64_t gr_cancel_get_close_timeout(void);
+
 // A goroutine that has not started gets the scope and the cancellation of the
-// running one. Inside or outside of the runtime.
+// running one, as far as that is not held back. Outside of the runtime.
 void gr_cancel_inherit(lua_State *L, gr_goroutine *g);
 
 // And is cancelled at the deadline. False when out of memory. Inside the
@@ -324,6 +342,7 @@ int gr_cancel_method(lua_State *L);
 struct gr_cancellation *gr_cancel_check_reason(lua_State *L, const char *name);
 
 // The scope for what the running goroutine starts; with a reference, or NULL.
+// Raises when out of memory. Outside of the runtime.
 struct gr_cancel_scope *gr_cancel_scope_here(lua_State *L);
 
 // --- dumps (dump.c) ---
@@ -346,6 +365,8 @@ void gr_mark_blocking(bool blocks);
 
 void gr_lib_goroutine(lua_State *L);
 void gr_lib_channel(lua_State *L);
+int gr_ticker_recv(lua_State *L); // methods of tickers
+int gr_ticker_call(lua_State *L);
 void gr_lib_select(lua_State *L);
 void gr_lib_time(lua_State *L);
 void gr_lib_config(lua_State *L);
@@ -367,6 +388,7 @@ void gr_lib_group(lua_State *L);
 void gr_lib_coroutine(lua_State *L);
 void gr_lib_hook(lua_State *L);
 void gr_lib_standard(lua_State *L);
+void gr_lib_print(lua_State *L);
 void gr_lib_blocking(lua_State *L);
 void gr_lib_protect(lua_State *L);
 void gr_lib_loading(lua_State *L);

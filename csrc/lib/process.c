@@ -230,6 +230,7 @@ static int process_run(lua_State *L) {
   set_default(L, "stderr", "pipe");
   read_spawn(L, "run");
   lua_settop(L, 3);
+  gr_state_complete(L); // that is Lua code
   lua_getglobal(L, "require");
   lua_pushliteral(L, "goroutines.process");
   lua_call(L, 1, 1);

@@ -8,6 +8,7 @@
 #include "lib/lib.h"
 #include "sched/frame.h"
 #include "sched/preempt.h"
+#include "sync/cancel.h"
 
 static const char OVER[] = "cpu limit exceeded";
 
@@ -100,30 +101,69 @@ static bool is_unwinding(lua_State *L, lua_Debug *ar, lua_Debug *below) {
   return !is_asked_for;
 }
 
-static bool has_handler(lua_State *L) {
-  lua_Debug ar, below;
-  bool more = lua_getstack(L, 0, &ar);
-  for (int level = 1; more; level++, ar = below) {
-    lua_getinfo(L, "n", &ar);
-    if (*ar.namewhat == 'm' &&
-        (!strcmp(ar.name, "close") || !strcmp(ar.name, "__gc")))
-      return true;
-    below = ar;
-    more = gr_frame_go_below(L, &below, level);
-    if (more && is_unwinding(L, &ar, &below))
-      return true;
-  }
-  return false;
+static bool is_metamethod_handler(const lua_Debug *ar) {
+  return *ar->namewhat == 'm' &&
+         (!strcmp(ar->name, "close") || !strcmp(ar->name, "__gc"));
 }
 
-bool gr_protect_in_handler(lua_State *L) {
+// What a walk from the innermost frame outwards has come by.
+typedef struct walk {
+  unsigned scopes; // calls of go.with_timeout
+  bool has_shield; // there is one to be looked for
+  gr_reach reach;
+} walk;
+
+static void meet_handler(walk *w) {
+  if (w->reach.free == GR_ALL_SCOPES)
+    w->reach.free = w->scopes;
+}
+
+static void meet_shield(walk *w) {
+  meet_handler(w);
+  w->reach.shielded = w->scopes;
+}
+
+// Nothing further out changes the outcome.
+static bool is_done(const walk *w) {
+  return w->reach.shielded != GR_ALL_SCOPES ||
+         (w->reach.free != GR_ALL_SCOPES && !w->has_shield);
+}
+
+static void walk_stack(lua_State *L, walk *w) {
+  lua_Debug ar, below;
+  bool more = lua_getstack(L, 0, &ar);
+  for (int level = 1; more && !is_done(w); level++, ar = below) {
+    lua_getinfo(L, "nf", &ar);
+    lua_CFunction function = lua_tocfunction(L, -1);
+    lua_pop(L, 1);
+    if (function == gr_cancel_shield)
+      meet_shield(w);
+    else if (function == gr_cancel_with_timeout)
+      w->scopes++;
+    below = ar;
+    more = gr_frame_go_below(L, &below, level);
+    if (is_metamethod_handler(&ar) || (more && is_unwinding(L, &ar, &below)))
+      meet_handler(w);
+  }
+}
+
+gr_reach gr_protect_reach(lua_State *L) {
   gr_goroutine *g = gr_self();
-  if (!lua_checkstack(L, 4) || has_handler(L))
-    return true;
-  for (gr_resume *r = g->resumes; r; r = r->outer)
-    if (!lua_checkstack(r->from, 4) || has_handler(r->from))
-      return true;
-  return false;
+  gr_task *task = g->owner;
+  walk w = {.has_shield = task->shields > 0,
+            .reach = {GR_ALL_SCOPES, GR_ALL_SCOPES}};
+  gr_resume *r = g->resumes;
+  for (lua_State *at = L; at && !is_done(&w); r = r->outer) {
+    if (!lua_checkstack(at, 4))
+      return (gr_reach){0, 0}; // a wait without an end is better than a fault
+    walk_stack(at, &w);
+    at = r ? r->from : NULL;
+    if (r ? r->is_closing : task->is_ending)
+      meet_handler(&w);
+    if (!r)
+      break;
+  }
+  return w.reach;
 }
 
 static const luaL_Reg functions[] = {

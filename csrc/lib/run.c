@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "lib/lib.h"
-#include "sync/cancel.h"
+#include "sync/closing.h"
 #include "sync/holder.h"
 
 static struct {
@@ -57,11 +57,13 @@ void gr_run_push_on_error(lua_State *L) {
 }
 
 static gr_block *init_block; // guarded by on_error.lock
+static atomic_bool has_init; // a hint to look at it
 
 void gr_run_set_init(gr_block *init) {
   gr_lock_lock(&on_error.lock);
   gr_block *before = init_block;
   init_block = init;
+  atomic_store(&has_init, init != NULL);
   gr_lock_unlock(&on_error.lock);
   gr_block_release(before);
 }
@@ -80,9 +82,12 @@ static int call_init(lua_State *L) {
 }
 
 static void run_init(lua_State *L) {
+  if (!atomic_load_explicit(&has_init, memory_order_relaxed))
+    return;
   gr_block *init = gr_run_get_init();
   if (!init)
     return;
+  gr_state_complete(L);
   lua_pushcfunction(L, call_init);
   lua_pushlightuserdata(L, init);
   int failed = lua_pcall(L, 1, 0, 0);
@@ -95,14 +100,29 @@ gr_task *gr_run_self(void) {
   return gr_self()->owner;
 }
 
+// "file:line", as printf writes it, which is slow beside starting a goroutine.
+static void put_place(char creator[GR_CREATOR_BYTES], const char *file,
+                      int line) {
+  char digits[12], *first = digits + sizeof digits;
+  size_t len = strnlen(file, LUA_IDSIZE - 1);
+  *--first = '\0';
+  do
+    *--first = (char)('0' + line % 10);
+  while ((line /= 10) > 0);
+  memcpy(creator, file, len);
+  creator[len] = ':';
+  memcpy(creator + len + 1, first, (size_t)(digits + sizeof digits - first));
+}
+
+_Static_assert(GR_CREATOR_BYTES >= LUA_IDSIZE + 12, "room for file and line");
+
 void gr_run_where(lua_State *L, char creator[GR_CREATOR_BYTES]) {
   lua_Debug ar;
   creator[0] = '\0';
   for (int level = 1; lua_getstack(L, level, &ar); level++) {
     lua_getinfo(L, "Sl", &ar);
     if (ar.currentline > 0) {
-      snprintf(creator, GR_CREATOR_BYTES, "%s:%d", ar.short_src,
-               ar.currentline);
+      put_place(creator, ar.short_src, ar.currentline);
       return;
     }
   }
@@ -228,7 +248,7 @@ typedef struct lifetime {
 int gr_run_call(lua_State *L) {
   lifetime *life = lua_touserdata(L, 1);
   gr_block *call = life->task->call;
-  gr_state_open(L, false);
+  gr_state_open(L);
   lua_settop(L, 0);
   if (atomic_load(&gr_the_sched.preempt_mode) == GR_PREEMPT_COUNT)
     gr_hook_count_always(L);
@@ -320,6 +340,7 @@ static GR_NORETURN void end(lua_State *L, lifetime *life) {
   }
   gr_enter();
   gr_cancel_enter(gr_self(), NULL);
+  gr_closing_end(life->task);
   gr_finish(commit_end, life);
 }
 
@@ -327,7 +348,8 @@ static void body(gr_goroutine *g) {
   lifetime life = {.task = g->owner, .state = GR_TASK_FAILED};
   gr_leave();
   gr_home at;
-  lua_State *L = gr_state_new(&at, life.task->memory_limit);
+  lua_State *L = gr_state_new(&at, life.task->memory_limit,
+                              gr_block_needs(life.task->call));
   if (L) {
     g->L = L;
     g->current = L;
@@ -348,7 +370,7 @@ gr_goroutine *gr_run_prepare(gr_block *call, const gr_run_options *o,
     gr_task_release(*task);
     return NULL;
   }
-  snprintf((*task)->creator, GR_CREATOR_BYTES, "%s", creator);
+  memcpy((*task)->creator, creator, strlen(creator) + 1);
   (*task)->id = g->id;
   (*task)->g = g;
   (*task)->parent = parent;
@@ -389,11 +411,11 @@ gr_task *gr_run_start(lua_State *L, gr_block *call, const gr_run_options *o) {
 // outer, and leaves the stack for good: nothing is unwound, so that no pcall
 // can catch it. An error in a handler does not keep the next from running.
 static void close_all(gr_goroutine *g) {
-  for (gr_resume *r = g->resumes; r; r = r->outer) {
+  for (gr_resume *r; (r = g->resumes); g->resumes = r->outer) {
+    r->is_closing = true; // the stacks below it are as they were
     lua_resetthread(g->current);
     g->current = r->from;
   }
-  g->resumes = NULL;
   lua_resetthread(g->L);
 }
 

@@ -94,8 +94,12 @@ static void replace(lua_State *L, const char *library, const char *name,
   lua_pop(L, 1);
 }
 
+void gr_lib_print(lua_State *L) {
+  lua_pushcfunction(L, base_print);
+  lua_setglobal(L, "print");
+}
+
 void gr_lib_standard(lua_State *L) {
-  replace(L, "_G", "print", base_print, false);
   replace(L, "os", "exit", os_exit, false);
   replace(L, "_G", "require", base_require, true);
 }

@@ -92,41 +92,127 @@ static void make_module(lua_State *L) {
   lua_rawsetp(L, LUA_REGISTRYINDEX, &module_key);
 }
 
-void gr_state_push_module(lua_State *L) {
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &module_key);
-}
-
-void gr_state_open(lua_State *L, bool is_main) {
-  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &module_key) == LUA_TTABLE)
-    return;
-  lua_pop(L, 1);
-  add_sentinel(L, is_main ? end_of_main : end_of_goroutine);
-  if (!is_main) {
-    luaL_openlibs(L);
-    seed_random(L);
-  }
+static void patch_libraries(lua_State *L) {
   gr_lib_coroutine(L);
   gr_lib_hook(L);
   gr_lib_standard(L);
   gr_lib_blocking(L);
-  gr_lib_protect(L);
   gr_lib_loading(L);
+}
+
+static void patch_base(lua_State *L) {
+  gr_lib_print(L);
+  gr_lib_protect(L);
+}
+
+// Pushes the module, made, and loaded by its names but what `require` sets.
+static void add_module(lua_State *L, bool is_main) {
   make_module(L);
-  if (is_main) {
-    gr_lib_open_parts(L);
-    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-    lua_pushvalue(L, -2);
-    lua_setfield(L, -2, "goroutines.core");
-    gr_modules_push(L); // before the program adds to its modules
-    lua_pop(L, 2);
-  } else {
-    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  lua_pushvalue(L, -2);
+  lua_setfield(L, -2, "goroutines.core");
+  if (!is_main) {
     lua_pushvalue(L, -2);
     lua_setfield(L, -2, "goroutines");
-    lua_pushvalue(L, -2);
-    lua_setfield(L, -2, "goroutines.core");
-    lua_settop(L, 0);
   }
+  lua_pop(L, 1);
+}
+
+void gr_state_push_module(lua_State *L) {
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &module_key) == LUA_TTABLE)
+    return;
+  lua_pop(L, 1);
+  add_module(L, false);
+}
+
+static bool is_open(lua_State *L) {
+  bool is = lua_rawgetp(L, LUA_REGISTRYINDEX, &sentinel_key) == LUA_TUSERDATA;
+  lua_pop(L, 1);
+  return is;
+}
+
+void gr_state_open_main(lua_State *L) {
+  if (is_open(L)) {
+    gr_state_push_module(L);
+    return;
+  }
+  add_sentinel(L, end_of_main);
+  patch_libraries(L);
+  patch_base(L);
+  add_module(L, true);
+  gr_lib_open_parts(L);
+  gr_modules_push(L); // before the program adds to its modules
+  lua_pop(L, 1);
+}
+
+static int open_full(lua_State *L) {
+  add_sentinel(L, end_of_goroutine);
+  luaL_openlibs(L);
+  seed_random(L);
+  patch_libraries(L);
+  patch_base(L);
+  gr_channel_type.open(L);
+  gr_task_type.open(L);
+  add_module(L, false);
+  return 0;
+}
+
+void gr_state_open(lua_State *L) {
+  if (is_open(L)) // a copy
+    return;
+  open_full(L);
+  lua_pop(L, 1);
+}
+
+// --- states that are not full ---
+
+void gr_state_complete(lua_State *L) {
+  gr_goroutine *g = gr_self();
+  if (!g->is_lean)
+    return;
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  luaL_openlibs(L); // those that are there already stay
+  seed_random(L);
+  patch_libraries(L);
+  gr_state_push_module(L);
+  lua_pop(L, 1);
+  gr_modules_forget(L);
+  g->is_lean = false;
+}
+
+// string, key: the first use of the methods of strings.
+static int index_string(lua_State *L) {
+  gr_state_complete(L);
+  lua_gettable(L, 1);
+  return 1;
+}
+
+// Strings keep their arithmetic.
+static void hide_string(lua_State *L) {
+  lua_pushcfunction(L, luaopen_string);
+  lua_call(L, 0, 0);
+  lua_pushliteral(L, "");
+  lua_getmetatable(L, -1);
+  lua_pushcfunction(L, index_string);
+  lua_setfield(L, -2, "__index");
+  lua_pop(L, 2);
+}
+
+static int open_bare(lua_State *L) {
+  add_sentinel(L, end_of_goroutine);
+  luaL_requiref(L, LUA_GNAME, luaopen_base, 1);
+  lua_pop(L, 1);
+  hide_string(L);
+  patch_base(L);
+  gr_channel_type.open(L);
+  return 0;
+}
+
+static int open_lean(lua_State *L) {
+  open_bare(L);
+  gr_task_type.open(L);
+  add_module(L, false);
+  return 0;
 }
 
 // --- making and closing one ---
@@ -165,9 +251,13 @@ static lua_State *build(gr_home *at) {
   return L;
 }
 
-lua_State *gr_state_new(gr_home *at, size_t limit) {
+lua_State *gr_state_new(gr_home *at, size_t limit, gr_image_kind needs) {
+  lua_State *L = NULL;
   gr_home_init(at, limit);
-  lua_State *L = gr_image_copy(at);
+  for (int kind = (int)needs; !L && kind < GR_IMAGES; kind++) {
+    L = gr_image_copy((gr_image_kind)kind, at);
+    gr_self()->is_lean = L && kind != GR_IMAGE_FULL;
+  }
   if (!L)
     L = build(at);
   if (!L)
@@ -191,11 +281,12 @@ void gr_state_close(lua_State *L) {
   gr_arena_fini(&at->arena);
 }
 
-static int open_copied(lua_State *L) {
-  gr_state_open(L, false);
-  return 0;
-}
-
 void gr_state_init(void) {
-  gr_image_init(open_copied);
+  gr_goroutine *g = gr_self();
+  lua_State *current = g->current;
+  gr_image_init(GR_IMAGE_BARE, open_bare);
+  gr_image_init(GR_IMAGE_LEAN, open_lean);
+  gr_image_init(GR_IMAGE_FULL, open_full);
+  g->current = current; // which closing another state has cleared
+  gr_message_on_code = gr_state_complete;
 }

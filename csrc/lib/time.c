@@ -21,10 +21,13 @@ static void timer_release(void *object) {
   gr_timer_release(object);
 }
 
+static void open_ticker(lua_State *L);
+static void open_timer(lua_State *L);
+
 const gr_handle_type gr_ticker_type = {"goroutines.ticker", ticker_retain,
-                                       ticker_release, NULL};
+                                       ticker_release, open_ticker};
 const gr_handle_type gr_timer_type = {"goroutines.timer", timer_retain,
-                                      timer_release, NULL};
+                                      timer_release, open_timer};
 
 static int time_now(lua_State *L) {
   lua_pushnumber(L, gr_seconds(gr_now_ns()));
@@ -195,22 +198,32 @@ static int timer_reset(lua_State *L) {
   return 1;
 }
 
-static const luaL_Reg ticker_methods[] = {
-    {"stop", ticker_stop}, {"reset", ticker_reset}, {NULL, NULL}};
+static const luaL_Reg ticker_methods[] = {{"stop", ticker_stop},
+                                          {"reset", ticker_reset},
+                                          {"recv", gr_ticker_recv},
+                                          {NULL, NULL}};
 static const luaL_Reg timer_methods[] = {
     {"stop", timer_stop}, {"reset", timer_reset}, {NULL, NULL}};
 static const luaL_Reg functions[] = {
     {"now", time_now},      {"sleep", time_sleep}, {"after", time_after},
     {"ticker", ticker_new}, {"timer", timer_new},  {NULL, NULL}};
 
-void gr_lib_time(lua_State *L) {
+static void open_ticker(lua_State *L) {
   gr_handle_register(L, &gr_ticker_type);
+  lua_pushcfunction(L, gr_ticker_call);
+  lua_setfield(L, -2, "__call");
   luaL_newlib(L, ticker_methods);
   lua_setfield(L, -2, "__index");
   lua_pop(L, 1);
+}
+
+static void open_timer(lua_State *L) {
   gr_handle_register(L, &gr_timer_type);
   luaL_newlib(L, timer_methods);
   lua_setfield(L, -2, "__index");
   lua_pop(L, 1);
+}
+
+void gr_lib_time(lua_State *L) {
   luaL_setfuncs(L, functions, 0);
 }

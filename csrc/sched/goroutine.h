@@ -77,6 +77,7 @@ enum {
 enum {
   GR_STRUCK_CPU = 1,    // it has used up its CPU time
   GR_STRUCK_CANCEL = 2, // it is cancelled, or in a scope that is
+  GR_STRUCK_ONCE = 4,   // the bits from here on count cancellations
 };
 
 typedef uint32_t gr_ticket;
@@ -119,6 +120,8 @@ struct gr_goroutine {
   // block its thread unannounced: it does not run on the thread of a main.
   atomic_bool foreign;
 
+  bool is_lean; // its own: its state is not full, see lib/state.c
+
   // Its own: `foreign` for good, since there is such code in its state.
   bool has_c_modules;
 
@@ -131,9 +134,10 @@ struct gr_goroutine {
 
   // What it has to be told: GR_STRUCK_... Set by anybody; see sync/cancel.c.
   atomic_uint struck;
-  // The goroutine's own, about its present wait; how many it has begun.
-  bool ignores_cancel;
-  uint32_t waits;
+  // The goroutine's own. Its present wait is not ended by what `struck` told
+  // when it had this value; by what has come later, it is. 0: by anything.
+  unsigned ignored;
+  uint32_t waits;                // how many it has begun
   struct gr_cancel_scope *scope; // the innermost; changed by itself
   gr_link scope_link;            // guarded by the lock of all scopes
 
@@ -154,10 +158,12 @@ struct gr_goroutine {
   gr_link all; // in the scheduler's list of all goroutines
 };
 
-// One lua_resume in progress, on the C stack of its goroutine.
+// One lua_resume in progress, on the C stack of its goroutine; or one
+// lua_resetthread.
 typedef struct gr_resume {
   lua_State *from;
-  lua_State *co; // which it has resumed
+  lua_State *co;   // which it has resumed
+  bool is_closing; // or whose handlers it runs, on what is left of its stack
   struct gr_resume *outer;
 } gr_resume;
 

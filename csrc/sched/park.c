@@ -148,15 +148,20 @@ static bool is_cancelled(gr_goroutine *g) {
   atomic_signal_fence(memory_order_seq_cst);
   if (GR_UNLIKELY(gr_enter_needs_fence))
     atomic_thread_fence(memory_order_seq_cst);
-  return (atomic_load_explicit(&g->struck, memory_order_relaxed) &
-          GR_STRUCK_CANCEL) &&
-         !g->ignores_cancel;
+  unsigned struck = atomic_load_explicit(&g->struck, memory_order_relaxed);
+  return (struck & GR_STRUCK_CANCEL) &&
+         ((struck ^ g->ignored) & ~(unsigned)GR_STRUCK_CPU);
 }
 
 static bool cancel_wait(gr_goroutine *g) {
   unsigned word = atomic_load(&g->claim);
   return (word & GR_CLAIM_MASK) == GR_CLAIM_OPEN &&
          gr_wait_claim(g, word, GR_CLAIM_CANCEL);
+}
+
+void gr_wait_ignore_cancel(void) {
+  gr_goroutine *g = gr_self();
+  g->ignored = atomic_load_explicit(&g->struck, memory_order_relaxed);
 }
 
 // Whoever has claimed its wait need not have seen it off its stack.

@@ -100,6 +100,11 @@ void gr_park(gr_wait_kind kind, const void *object, uint64_t deadline_ns,
 // since it was struck.
 bool gr_wait_cancel(gr_goroutine *g);
 
+// The next wait of the running goroutine is not ended by cancellations up to
+// now. One that comes later ends it, so that who goes on waiting calls it
+// again.
+void gr_wait_ignore_cancel(void);
+
 // Waits, for an instant, until a goroutine is off its stack that the caller has
 // claimed without a lock of what it waits on: then it can be made runnable.
 void gr_wait_until_parked(gr_goroutine *g);

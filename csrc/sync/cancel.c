@@ -66,12 +66,7 @@ static void hold(gr_deadline *alarm) {
   (void)alarm; // it has a reference, which fire lets go
 }
 
-static void fire(gr_deadline *alarm, uint64_t now_ns) {
-  (void)now_ns;
-  gr_cancel_scope *scope = GR_CONTAINER(alarm, gr_cancel_scope, alarm);
-  gr_cancel_all(scope, scope->own);
-  gr_object_release(scope);
-}
+static void fire(gr_deadline *alarm, uint64_t now_ns);
 
 static bool set_alarm(gr_cancel_scope *scope, uint64_t deadline_ns) {
   gr_processor *p =
@@ -105,14 +100,22 @@ gr_cancel_scope *gr_cancel_scope_new(gr_cancel_scope *parent,
     scope->parent = parent;
     gr_lock_lock(&tree);
     gr_list_push(&parent->children, &scope->sibling);
-    if (parent->why)
-      scope->why = retain(parent->why);
     gr_lock_unlock(&tree);
   }
-  if (deadline_ns != GR_NEVER && !set_alarm(scope, deadline_ns)) {
+  scope->deadline_ns = deadline_ns;
+  if (deadline_ns == GR_POLL) {
+    scope->why = retain(scope->own);
+  } else if (deadline_ns != GR_NEVER && !set_alarm(scope, deadline_ns)) {
     gr_object_release(scope);
     return NULL;
   }
+  return scope;
+}
+
+// The innermost cancelled one of those from `scope` on outwards, or NULL.
+static gr_cancel_scope *find_cancelled(gr_cancel_scope *scope) {
+  while (scope && !scope->why)
+    scope = scope->parent;
   return scope;
 }
 
@@ -129,7 +132,7 @@ void gr_cancel_enter(gr_goroutine *g, gr_cancel_scope *scope) {
   if (scope)
     gr_list_push(&scope->members, &g->scope_link);
   g->scope = scope;
-  if (task->why || (scope && scope->why))
+  if (task->why || find_cancelled(scope))
     atomic_fetch_or(&g->struck, GR_STRUCK_CANCEL);
   else
     atomic_fetch_and(&g->struck, ~(unsigned)GR_STRUCK_CANCEL);
@@ -155,11 +158,16 @@ static gr_cancel_scope *next_below(gr_cancel_scope *root, gr_cancel_scope *at) {
   return NULL;
 }
 
-static void mark_members(gr_cancel_scope *scope) {
+// A wait that ignores what was before this sees that there is more.
+static void strike(gr_goroutine *g) {
+  atomic_fetch_or(&g->struck, GR_STRUCK_CANCEL);
+  atomic_fetch_add(&g->struck, GR_STRUCK_ONCE);
+}
+
+static void strike_members(gr_cancel_scope *scope) {
   gr_list *all = &scope->members;
   for (gr_link *at = all->head.next; at != &all->head; at = at->next)
-    atomic_fetch_or(&GR_CONTAINER(at, gr_goroutine, scope_link)->struck,
-                    GR_STRUCK_CANCEL);
+    strike(GR_CONTAINER(at, gr_goroutine, scope_link));
 }
 
 static void end_waits_of_members(gr_cancel_scope *scope, gr_woken *woken) {
@@ -171,77 +179,146 @@ static void end_waits_of_members(gr_cancel_scope *scope, gr_woken *woken) {
   }
 }
 
+static void cancel_locked(gr_cancel_scope *scope, gr_cancellation *why,
+                          gr_woken *woken) {
+  scope->why = retain(why);
+  for (gr_cancel_scope *at = scope; at; at = next_below(scope, at))
+    strike_members(at);
+  gr_barrier_everywhere();
+  for (gr_cancel_scope *at = scope; at; at = next_below(scope, at))
+    end_waits_of_members(at, woken);
+}
+
 bool gr_cancel_all(gr_cancel_scope *scope, gr_cancellation *why) {
   gr_woken woken;
   gr_woken_init(&woken);
   gr_lock_lock(&tree);
-  bool first = !scope->why;
-  for (gr_cancel_scope *at = scope; first && at; at = next_below(scope, at)) {
-    if (!at->why)
-      at->why = retain(why);
-    mark_members(at);
-  }
+  bool first = !find_cancelled(scope);
   if (first)
-    gr_barrier_everywhere();
-  for (gr_cancel_scope *at = scope; first && at; at = next_below(scope, at))
-    end_waits_of_members(at, &woken);
+    cancel_locked(scope, why, &woken);
   gr_lock_unlock(&tree);
   gr_woken_ready(&woken);
   return first;
 }
 
-bool gr_cancel_task(gr_task *task, gr_cancellation *why) {
-  gr_lock_lock(&task->lock);
-  gr_goroutine *g = task->g, *woken = NULL;
-  if (g) {
-    gr_lock_lock(&tree);
-    if (!task->why)
-      task->why = retain(why);
-    gr_lock_unlock(&tree);
-    atomic_fetch_or(&g->struck, GR_STRUCK_CANCEL);
-    gr_barrier_everywhere();
-    if (gr_wait_cancel(g))
-      woken = g;
-  }
-  gr_lock_unlock(&task->lock);
-  if (woken)
-    gr_ready(woken);
-  return g != NULL;
+// Also where one around it was cancelled before, for that may be held back.
+static void expire(gr_cancel_scope *scope) {
+  gr_woken woken;
+  gr_woken_init(&woken);
+  gr_lock_lock(&tree);
+  if (!scope->why)
+    cancel_locked(scope, scope->own, &woken);
+  gr_lock_unlock(&tree);
+  gr_woken_ready(&woken);
 }
 
-gr_cancellation *gr_cancel_why(gr_cancel_scope *scope) {
-  gr_lock_lock(&tree);
-  gr_cancellation *why = scope->why ? retain(scope->why) : NULL;
-  gr_lock_unlock(&tree);
-  return why;
+static void fire(gr_deadline *alarm, uint64_t now_ns) {
+  (void)now_ns;
+  gr_cancel_scope *scope = GR_CONTAINER(alarm, gr_cancel_scope, alarm);
+  expire(scope);
+  gr_object_release(scope);
 }
+
+// The task is locked, which keeps its goroutine; it is unlocked.
+static void end_wait_locked(gr_task *task) {
+  gr_goroutine *g = task->g;
+  gr_barrier_everywhere();
+  bool woken = gr_wait_cancel(g);
+  gr_lock_unlock(&task->lock);
+  if (woken)
+    gr_ready(g);
+}
+
+bool gr_cancel_task(gr_task *task, gr_cancellation *why) {
+  gr_lock_lock(&task->lock);
+  if (!task->g) {
+    gr_lock_unlock(&task->lock);
+    return false;
+  }
+  gr_lock_lock(&tree);
+  if (!task->why)
+    task->why = retain(why);
+  strike(task->g);
+  gr_lock_unlock(&tree);
+  end_wait_locked(task);
+  return true;
+}
+
+void gr_cancel_wake(gr_task *task) {
+  gr_lock_lock(&task->lock);
+  if (!task->g) {
+    gr_lock_unlock(&task->lock);
+    return;
+  }
+  atomic_fetch_add(&task->g->struck, GR_STRUCK_ONCE);
+  end_wait_locked(task);
+}
+
+// --- asking ---
 
 bool gr_cancel_is_cancelled(gr_cancel_scope *scope) {
   gr_lock_lock(&tree);
-  bool is = scope->why != NULL;
+  bool is = find_cancelled(scope) != NULL;
   gr_lock_unlock(&tree);
   return is;
 }
 
-gr_cancellation *gr_cancel_reason(gr_goroutine *g) {
-  gr_lock_lock(&tree);
-  gr_cancellation *why = ((gr_task *)g->owner)->why;
-  for (gr_cancel_scope *at = why ? NULL : g->scope; at; at = at->parent)
+// Of scopes from `at` on outwards, up to `count`: the outermost reason.
+static gr_cancellation *outermost_locked(gr_cancel_scope *at, unsigned count) {
+  gr_cancellation *why = NULL;
+  for (; at && count > 0; at = at->parent, count--)
     if (at->why)
       why = at->why;
+  return why;
+}
+
+// One that is cancelled itself was so before those around it.
+gr_cancellation *gr_cancel_why(gr_cancel_scope *scope) {
+  gr_lock_lock(&tree);
+  gr_cancellation *why =
+      scope->why ? scope->why : outermost_locked(scope, GR_ALL_SCOPES);
   if (why)
-    gr_object_retain(why);
+    retain(why);
   gr_lock_unlock(&tree);
   return why;
 }
 
-gr_cancel_scope *gr_cancel_open_scope(gr_goroutine *g) {
+gr_cancellation *gr_cancel_reason(gr_goroutine *g, unsigned from, unsigned to) {
   gr_lock_lock(&tree);
-  gr_cancel_scope *scope = g->scope;
-  while (scope && scope->why)
-    scope = scope->parent;
-  if (scope)
-    gr_object_retain(scope);
+  gr_cancellation *why = NULL;
+  if (to == GR_ALL_SCOPES && from < to)
+    why = ((gr_task *)g->owner)->why;
+  gr_cancel_scope *at = g->scope;
+  for (unsigned n = 0; n < from && at; n++)
+    at = at->parent;
+  if (!why)
+    why = outermost_locked(at, to - from);
+  if (why)
+    retain(why);
   gr_lock_unlock(&tree);
-  return scope;
+  return why;
+}
+
+bool gr_cancel_scope_within(gr_goroutine *g, unsigned reach,
+                            gr_cancel_scope **scope) {
+  uint64_t deadline_ns = GR_NEVER;
+  gr_cancel_scope *outer = g->scope, *open, *cancelled;
+  for (unsigned n = 0; n < reach && outer; n++, outer = outer->parent)
+    if (outer->deadline_ns < deadline_ns)
+      deadline_ns = outer->deadline_ns;
+  gr_lock_lock(&tree);
+  for (open = outer; (cancelled = find_cancelled(open));)
+    open = cancelled->parent;
+  gr_lock_unlock(&tree);
+  *scope = open == outer ? g->scope : open;
+  if (open == outer || deadline_ns == GR_NEVER) {
+    if (*scope)
+      gr_object_retain(*scope);
+    return true;
+  }
+  // One beside those that are held back, with the deadlines of those that are
+  // not.
+  *scope = gr_cancel_scope_new(open, deadline_ns <= gr_now_ns() ? GR_POLL
+                                                                : deadline_ns);
+  return *scope != NULL;
 }

@@ -53,10 +53,10 @@ static gr_status wait_for_signal(gr_cond *c, gr_goroutine *g,
 // An interrupt or a cancellation waits until the mutex is held again.
 static gr_status lock_again(gr_cond *c) {
   gr_status status;
-  gr_self()->ignores_cancel = true;
-  do
+  do {
+    gr_wait_ignore_cancel();
     status = gr_mutex_lock(c->mutex, GR_NEVER);
-  while (status == GR_INTERRUPTED || status == GR_CANCELLED);
+  } while (status == GR_INTERRUPTED || status == GR_CANCELLED);
   return status;
 }
 

@@ -53,6 +53,7 @@
 #define GR_BLOCK_H
 
 #include "base/refs.h"
+#include "value/image.h"
 #include "value/message.h"
 
 enum {
@@ -114,6 +115,7 @@ struct gr_block {
   uint32_t
       effect_count; // TRANSFER, ADDED and PRELOAD items: no more are obeyed
   uint32_t shared_count; // objects with SHARED: 0 means none to remember
+  gr_image_kind needs;   // of the state that it is decoded in
   size_t bytes;          // of items
   gr_block_handle *handles;
   uint32_t handle_count;

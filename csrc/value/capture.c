@@ -40,6 +40,8 @@ static int call_put(gr_encoder *e, int kind, int name, int value) {
   lua_State *L = e->L;
   capture c = {e, kind};
   int slots = e->slots;
+  if (kind != GR_CAPTURE_GLOBAL && kind != GR_CAPTURE_ABSENT)
+    gr_encoder_needs(e, GR_IMAGE_FULL);
   for (int i = 0; i < GR_SLOTS; i++) // so that all of them are seen here, too
     if (i != GR_SLOT_MODULES && i != GR_SLOT_ENVIRONMENT)
       gr_encoder_need_slot(e, i);
@@ -89,14 +91,9 @@ static void put_capture(gr_encoder *e, int kind, int name, int value) {
   lua_pop(L, 1);
 }
 
-// The name in the index of modules of the object there, or NULL.
 static const char *name_of(gr_encoder *e, int index) {
-  gr_encoder_need_modules(e);
-  lua_pushvalue(e->L, index);
-  lua_rawget(e->L, e->slots + GR_SLOT_MODULES);
-  const char *name = lua_tostring(e->L, -1); // which the index keeps
-  lua_pop(e->L, 1);
-  return name;
+  size_t len;
+  return gr_encoder_name_of(e, index, &len);
 }
 
 // True for the value on top if every state has it by this name.
@@ -127,8 +124,11 @@ static void put_global(gr_encoder *e, int name) {
   lua_settop(L, name);
 }
 
-// Of the program's own modules, settings are not additions.
+// Of the program's own modules, settings are not additions; of this one, its
+// own functions.
 static bool is_addition(lua_State *L, int index, const char *module) {
+  if (!strcmp(module, "goroutines"))
+    return lua_isfunction(L, index) && !lua_iscfunction(L, index);
   return lua_isfunction(L, index) || lua_istable(L, index) ||
          gr_module_is_standard("_G", module);
 }
@@ -162,6 +162,7 @@ static void put_module(gr_encoder *e, int word) {
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   lua_pushvalue(L, word);
   if (lua_rawget(L, -2) == LUA_TTABLE) {
+    gr_encoder_update_modules(e);
     const char *name = name_of(e, word + 2);
     if (name && *name == GR_MODULE_BY_HAND)
       put_capture(e, GR_CAPTURE_LOADED, word, word + 2);
@@ -228,7 +229,6 @@ void gr_capture_put_settings(gr_encoder *e) {
   lua_State *L = e->L;
   int top = lua_gettop(L);
   luaL_checkstack(L, LUA_MINSTACK + GR_SLOTS, NULL);
-  gr_modules_update(L);
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   if (lua_getfield(L, -1, "package") == LUA_TTABLE) {
     put_path(e, top + 2, "path", false);

@@ -448,7 +448,19 @@ static int push_all(lua_State *L, const gr_block *block, bool installs) {
   return failed ? lua_error(L) : lua_gettop(L) - base;
 }
 
+static void ignore_code(lua_State *L) {
+  (void)L;
+}
+
+void (*gr_message_on_code)(lua_State *L) = ignore_code;
+
+gr_image_kind gr_block_needs(const gr_block *block) {
+  return block->needs;
+}
+
 int gr_block_push(lua_State *L, const gr_block *block) {
+  if (block->needs == GR_IMAGE_FULL)
+    gr_message_on_code(L);
   return push_all(L, block, false);
 }
 

@@ -45,9 +45,9 @@ static void put_u32(gr_encoder *e, uint32_t n) {
   gr_encoder_put(e, &n, sizeof n);
 }
 
-// Before the first object that may have a name.
-static void find_modules(gr_encoder *e) {
+void gr_encoder_find_modules(gr_encoder *e) {
   lua_State *L = e->L;
+  e->home = gr_home_of_copy(L);
   e->filter = gr_modules_filter(L);
   lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
   e->globals = lua_topointer(L, -1);
@@ -204,8 +204,9 @@ static void put_userdata(gr_encoder *e, int index, const gr_path *p) {
     put_handle(e, handle);
     return;
   }
-  if (!e->filter)
-    find_modules(e);
+  if (!e->globals)
+    gr_encoder_find_modules(e);
+  gr_encoder_update_modules(e);
   if (gr_encoder_put_otherwise(e, index, false, p))
     return;
   char what[100];
@@ -266,6 +267,9 @@ static void put_off(gr_encoder *e, int index) {
 static void put_table(gr_encoder *e, int index, const gr_path *p) {
   lua_State *L = e->L;
   if (lua_topointer(L, index) == e->globals) {
+    // Only as the _ENV of a function are its uses known.
+    if (p->at != GR_AT_UPVALUE)
+      gr_encoder_needs(e, GR_IMAGE_FULL);
     gr_encoder_put_tag(e, GR_TAG_GLOBALS);
     return;
   }
@@ -273,7 +277,9 @@ static void put_table(gr_encoder *e, int index, const gr_path *p) {
   bool later = p->depth > GR_DEPTH_MAX && e->transfers == 0;
   if (p->depth > GR_DEPTH_LIMIT && !later)
     gr_encoder_refuse(e, "what is nested so deeply in a __transfer", p);
-  if (gr_encoder_put_otherwise(e, index, !later, p))
+  if (gr_encoder_put_otherwise(e, index, !later, p) ||
+      (gr_encoder_update_modules(e) &&
+       gr_encoder_put_otherwise(e, index, !later, p)))
     return;
   const void *key = lua_topointer(L, index);
   gr_encoder_put_again(e, key, later ? GR_TAG_LATER : GR_TAG_TABLE);
@@ -311,13 +317,13 @@ void gr_encoder_put_value(gr_encoder *e, int index, const gr_path *p) {
     gr_encoder_put_string(e, index);
     break;
   case LUA_TTABLE:
-    if (!e->filter)
-      find_modules(e);
+    if (!e->globals)
+      gr_encoder_find_modules(e);
     put_table(e, index, p);
     break;
   case LUA_TFUNCTION:
-    if (!e->filter)
-      find_modules(e);
+    if (!e->globals)
+      gr_encoder_find_modules(e);
     if (lua_iscfunction(L, index))
       gr_encoder_put_c_function(e, index, p);
     else
@@ -392,6 +398,7 @@ static gr_block *finish(gr_encoder *e, int count) {
   block->setting_count = e->settings;
   block->capture_count = e->captures;
   block->shared_count = e->shared;
+  block->needs = e->needs;
   block->bytes = e->len;
   block->handles = e->handles;
   block->handle_count = e->handle_count;

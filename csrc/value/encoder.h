@@ -33,11 +33,14 @@ typedef struct gr_encoder {
   uint32_t handle_count, handle_room;
   uint32_t objects, shared, laters, laters_done, value_laters;
   uint32_t settings, captures, effects;
-  int transfers; // how many __transfer are being written, one in another
-  const gr_modules_seen *filter; // NULL before the first object
-  const void *globals;           // the table
-  bool is_capturing; // of a call: what its functions mention comes along
-  int slots;         // stack index of the first of GR_SLOT_...
+  int transfers;       // how many __transfer are being written, one in another
+  const void *globals; // the table; NULL before the first object
+  const gr_home *home; // of a copy, whose objects have names
+  const gr_modules_seen *filter; // of the names of others; NULL: none
+  bool is_capturing;   // of a call: what its functions mention comes along
+  gr_image_kind needs; // of the receiver's state
+  bool has_updated;    // the modules that there are
+  int slots;           // stack index of the first of GR_SLOT_...
   lua_Integer name_count, word_count;
   lua_Integer names_done, words_done, member_words, member_modules;
   lua_Integer retries; // names at negative places: to be tried at the end
@@ -82,6 +85,14 @@ typedef struct gr_path {
 
 // --- encode.c ---
 
+static inline void gr_encoder_needs(gr_encoder *e, gr_image_kind kind) {
+  if (e->needs < kind)
+    e->needs = kind;
+}
+
+// Before the first object that may have a name, and when there are more.
+void gr_encoder_find_modules(gr_encoder *e);
+
 unsigned char *gr_encoder_reserve(gr_encoder *e, size_t bytes);
 void gr_encoder_put_string(gr_encoder *e, int index);
 void gr_encoder_put_value(gr_encoder *e, int index, const gr_path *p);
@@ -115,8 +126,13 @@ void gr_encoder_undo(gr_encoder *e, const gr_encoder *before);
 
 // --- standin.c ---
 
-// Makes the table of GR_SLOT_MODULES where it is not there yet.
-void gr_encoder_need_modules(gr_encoder *e);
+// Before the first table of a call that is no module yet: the program may have
+// put it among them since. False if that has been done.
+bool gr_encoder_update_modules(gr_encoder *e);
+
+// The name by which the object at the index goes, or NULL; kept for as long as
+// the encoder.
+const char *gr_encoder_name_of(gr_encoder *e, int index, size_t *len);
 
 // True if the object was written before, or is by name or __transfer.
 bool gr_encoder_put_otherwise(gr_encoder *e, int index, bool may_add,

@@ -85,7 +85,10 @@ static void scan(gr_encoder *e, int function, int upvalues, size_t at) {
   bool environments[256] = {false};
   for (int i = 1; i <= upvalues; i++) {
     const char *name = lua_getupvalue(e->L, function, i);
-    environments[i - 1] = environment_of(e, name) != NO_ENVIRONMENT;
+    environment is = environment_of(e, name);
+    environments[i - 1] = is != NO_ENVIRONMENT;
+    if (is == INHERITS)
+      gr_encoder_needs(e, GR_IMAGE_FULL);
     lua_pop(e->L, 1);
   }
   gr_capture_scan(e, e->block->items + at, e->len - at, environments);
@@ -97,6 +100,8 @@ void gr_encoder_put_lua_function(gr_encoder *e, int index, const gr_path *p) {
     return;
   size_t tag_at = e->len;
   uint32_t object = e->objects;
+  if (!e->is_capturing)
+    gr_encoder_needs(e, GR_IMAGE_FULL); // then nobody looks at what it mentions
   gr_encoder_put_again(e, lua_topointer(L, index), GR_TAG_FUNCTION_LUA);
   if (p->depth > GR_DEPTH_LIMIT)
     gr_encoder_refuse(e, "functions nested so deeply", p);
@@ -118,6 +123,7 @@ void gr_encoder_put_c_function(gr_encoder *e, int index, const gr_path *p) {
   lua_CFunction function = lua_tocfunction(L, index);
   if (gr_encoder_put_otherwise(e, index, false, p))
     return;
+  gr_encoder_needs(e, GR_IMAGE_FULL); // it may look for anything
   unsigned char count = 0;
   while (lua_getupvalue(L, index, count + 1)) {
     lua_pop(L, 1);

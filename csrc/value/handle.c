@@ -99,10 +99,12 @@ static int push_protected(lua_State *L) {
   wanted *want = lua_touserdata(L, 1);
   const void *key = key_of(want);
   push_table(L);
-  if (lua_rawgetp(L, -1, key) == LUA_TUSERDATA)
+  lua_rawgetp(L, -1, key);
+  gr_handle *handle = lua_touserdata(L, -1);
+  if (handle && handle->object) // while a state closes, dead ones are there
     return 1;
   lua_pop(L, 1);
-  gr_handle *handle = lua_newuserdatauv(L, sizeof *handle, 0);
+  handle = lua_newuserdatauv(L, sizeof *handle, 0);
   *handle = (gr_handle){gr_handle_mark, want->type, want->object, want->view};
   push_metatable(L, want->type);
   lua_setmetatable(L, -2);

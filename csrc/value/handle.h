@@ -13,8 +13,8 @@ typedef struct gr_handle_type {
   const char *name; // of its metatable, and in messages
   void (*retain)(void *object);
   void (*release)(void *object); // calls no Lua
-  // Registers it in a state that meets the first handle of the type, or NULL:
-  // it is registered in each state from the beginning. [-0, +0, m]
+  // Registers it in a state that meets the first handle of the type. NULL: for
+  // tests without. [-0, +0, m]
   void (*open)(lua_State *L);
 } gr_handle_type;
 

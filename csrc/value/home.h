@@ -16,7 +16,11 @@ typedef struct gr_home {
   size_t soft_limit;  // `limit` but for a grace after it was reached
   bool refused;       // the last request for more
   bool warns, warning_continues;
-  ptrdiff_t distance; // of a copy from its model; 0: built
+  const struct gr_image *image; // of which it is a copy, or NULL: built
+  ptrdiff_t distance;           // from the model
+  // Of a copy: whether it has modules besides those of the model, which have
+  // names in the image.
+  enum { GR_MODULES_UNKNOWN, GR_MODULES_OF_IMAGE, GR_MODULES_MORE } modules;
 } gr_home;
 
 // With this limit (0: none), and no arena yet.
@@ -26,7 +30,8 @@ void gr_home_init(gr_home *home, size_t limit);
 void *gr_home_allocate(void *arg, void *block, size_t old_bytes,
                        size_t new_bytes);
 
-gr_home *gr_home_of(lua_State *L); // of a goroutine, not of main
+gr_home *gr_home_of(lua_State *L);      // of a goroutine, not of main
+gr_home *gr_home_of_copy(lua_State *L); // of any state: NULL if it is none
 void gr_home_lift_limit(gr_home *home);
 
 #endif

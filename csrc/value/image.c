@@ -4,20 +4,16 @@
 #include <lauxlib.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "base/random.h"
 #include "value/finalizer.h"
 #include "value/handle.h"
-
-#ifndef MAP_FIXED_NOREPLACE
-#define MAP_FIXED_NOREPLACE 0
-#endif
+#include "value/model.h"
+#include "value/module.h"
 
 enum {
-  MODEL_BYTES = 256 * 1024, // at most
-  ROOM_BYTES = 4 * 1024,    // at least, for more, in a copy
-  RANDOM_WORDS = 4,         // of the state of math.random
+  ROOM_BYTES = 1536, // for more, in a copy: many need half of it
+  RANDOM_WORDS = 4,  // of the state of math.random
 };
 
 // No text has these bytes in this order, no number is likely to be one of these
@@ -28,20 +24,26 @@ enum {
 #define MODEL_AT 0x1CE1059000 // that tool lets programs use parts only
 #endif
 
-static struct {
-  const char *why_not;
-  gr_home home; // the model's
-  lua_State *L;
-  char *memory;
-  size_t bytes;
-  uint16_t *places; // words that point into it, by their index
-  uint32_t place_count;
+typedef struct gr_image {
+  bool is_made;
+  const char *why_not; // it is not
+  gr_model model;
+  lua_CFunction open;
   uint64_t *random;
   const void *buffers;   // the metatable of their userdata
   lua_CFunction file_gc; // the finalizer of files
   void *newest;          // of the objects that have a finalizer
   gr_pool pool;
-} image = {.why_not = "not made"};
+  struct gr_image_name {
+    uint32_t at; // in the model
+    uint32_t len;
+    char *name;
+  } * names; // by place
+  uint32_t name_count;
+} gr_image;
+
+static gr_image images[GR_IMAGES];
+static const char mark_key;
 
 static atomic_uint_least64_t copies, drops, seeds;
 
@@ -60,80 +62,42 @@ static void add_mark(lua_State *L) {
   lua_pushcfunction(L, do_nothing);
   lua_setfield(L, -2, "__gc");
   lua_setmetatable(L, -2);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &image);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &mark_key);
 }
 
 // Makes the metatable of buffers.
-static void use_buffer(lua_State *L) {
+static const void *use_buffer(lua_State *L) {
   luaL_Buffer b;
   luaL_buffinitsize(L, &b, 2 * LUAL_BUFFERSIZE);
   luaL_pushresultsize(&b, 0);
   luaL_getmetatable(L, "_UBOX*");
-  image.buffers = lua_topointer(L, -1);
+  return lua_topointer(L, -1);
 }
 
-static void find_random(lua_State *L) {
-  if (lua_getglobal(L, "math") != LUA_TTABLE ||
-      lua_getfield(L, -1, "random") != LUA_TFUNCTION ||
+static void *find_random(lua_State *L) {
+  if (lua_getglobal(L, "math") != LUA_TTABLE)
+    return NULL;
+  if (lua_getfield(L, -1, "random") != LUA_TFUNCTION ||
       !lua_getupvalue(L, -1, 1) ||
       lua_rawlen(L, -1) != RANDOM_WORDS * sizeof(uint64_t))
     luaL_error(L, "math.random is not as expected");
-  image.random = lua_touserdata(L, -1);
+  return lua_touserdata(L, -1);
 }
 
 static int fill(lua_State *L) {
-  lua_CFunction open = lua_tocfunction(L, 1);
+  gr_image *image = lua_touserdata(L, 1);
   lua_settop(L, 0);
-  lua_pushcfunction(L, open);
+  lua_pushcfunction(L, image->open);
   lua_call(L, 0, 0);
-  use_buffer(L);
-  find_random(L);
-  luaL_getmetatable(L, LUA_FILEHANDLE);
-  lua_getfield(L, -1, "__gc");
-  image.file_gc = lua_tocfunction(L, -1);
+  image->buffers = use_buffer(L);
+  image->random = find_random(L);
+  if (luaL_getmetatable(L, LUA_FILEHANDLE) == LUA_TTABLE) {
+    lua_getfield(L, -1, "__gc");
+    image->file_gc = lua_tocfunction(L, -1);
+  }
   lua_gc(L, LUA_GCCOLLECT, 0);
   add_mark(L);
   return 0;
-}
-
-static const char *build(lua_CFunction open) {
-  void *memory = mmap((void *)MODEL_AT, MODEL_BYTES, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
-  if (memory == MAP_FAILED)
-    return "no memory for it";
-  image.memory = memory;
-  if (memory != (void *)MODEL_AT)
-    return "its address is taken";
-  gr_home_init(&image.home, 0);
-  gr_arena_init_fixed(&image.home.arena, memory, MODEL_BYTES);
-  lua_State *L = image.L = lua_newstate(gr_home_allocate, &image.home);
-  if (!L)
-    return "no memory for it";
-  lua_pushcfunction(L, fill);
-  lua_pushcfunction(L, open);
-  if (lua_pcall(L, 1, 0, 0) != LUA_OK)
-    return "the model cannot be made";
-  lua_gc(L, LUA_GCCOLLECT, 0);
-  lua_gc(L, LUA_GCCOLLECT, 0);
-  image.newest = gr_finalizer_first(L);
-  if (!image.newest || !image.buffers || gr_finalizer_is_pending(L))
-    return "finalizers are not as expected";
-  image.bytes = gr_arena_seal(&image.home.arena);
-  return NULL;
-}
-
-static bool find_places(void) {
-  size_t words = image.bytes / sizeof(uintptr_t);
-  uintptr_t from = (uintptr_t)image.memory, to = from + image.bytes;
-  image.places = malloc(words * sizeof *image.places);
-  if (!image.places)
-    return false;
-  for (size_t i = 2; i < words; i++) { // behind the arena's header
-    uintptr_t word = ((uintptr_t *)(void *)image.memory)[i];
-    if (word >= from && word <= to) // there are pointers to the end of blocks
-      image.places[image.place_count++] = (uint16_t)i;
-  }
-  return true;
 }
 
 // --- copying ---
@@ -147,21 +111,40 @@ static void seed_random(uint64_t *words) {
     words[i] = gr_random_next(&random);
 }
 
-lua_State *gr_image_copy(gr_home *home) {
-  if (image.why_not || image.home.used > home->limit)
+static void relocate(uintptr_t *words, const gr_model *model,
+                     uintptr_t distance) {
+  const uint16_t *at = model->places, *end = at + model->place_count;
+  for (; end - at >= 4; at += 4) {
+    words[at[0]] += distance;
+    words[at[1]] += distance;
+    words[at[2]] += distance;
+    words[at[3]] += distance;
+  }
+  for (; at < end; at++)
+    words[*at] += distance;
+}
+
+lua_State *gr_image_copy(gr_image_kind kind, gr_home *home) {
+  gr_image *image = &images[kind];
+  const gr_model *model = &image->model;
+  if (!image->is_made || model->home.used > home->limit)
     return NULL;
-  ptrdiff_t distance = gr_arena_init_copy(&home->arena, &image.home.arena,
-                                          image.bytes, &image.pool);
+  ptrdiff_t distance = gr_arena_init_copy(&home->arena, &model->home.arena,
+                                          model->bytes, &image->pool);
   if (!distance)
     return NULL;
-  uintptr_t *words = (uintptr_t *)(void *)(image.memory + distance);
-  for (uint32_t i = 0; i < image.place_count; i++)
-    words[image.places[i]] += (uintptr_t)distance;
-  lua_State *L = (lua_State *)(void *)((char *)image.L + distance);
+  relocate((uintptr_t *)(void *)(model->memory + distance), model,
+           (uintptr_t)distance);
+  lua_State *L = (lua_State *)(void *)((char *)model->L + distance);
   lua_setallocf(L, gr_home_allocate, home);
-  seed_random((uint64_t *)(void *)((char *)image.random + distance));
-  home->used = image.home.used;
+  if (image->random)
+    seed_random((uint64_t *)(void *)((char *)image->random + distance));
+  home->used = model->home.used;
+  home->image = image;
   home->distance = distance;
+  // Code that can change package.loaded has a full state.
+  home->modules =
+      kind == GR_IMAGE_FULL ? GR_MODULES_UNKNOWN : GR_MODULES_OF_IMAGE;
   atomic_fetch_add_explicit(&copies, 1, memory_order_relaxed);
   return L;
 }
@@ -170,8 +153,10 @@ lua_State *gr_image_copy(gr_home *home) {
 
 // The finalizer of the standard files, which are in the image, does nothing;
 // but the program may have given them another one.
-static bool has_stock_files(lua_State *L) {
+static bool has_stock_files(lua_State *L, const gr_image *image) {
   int top = lua_gettop(L);
+  if (!image->file_gc)
+    return true;
   if (!lua_checkstack(L, 3))
     return false;
   lua_pushliteral(L, LUA_FILEHANDLE);
@@ -179,7 +164,7 @@ static bool has_stock_files(lua_State *L) {
   if (same) {
     lua_pushliteral(L, "__gc");
     lua_rawget(L, -2);
-    same = lua_tocfunction(L, -1) == image.file_gc;
+    same = lua_tocfunction(L, -1) == image->file_gc;
   }
   lua_settop(L, top);
   return same;
@@ -195,7 +180,7 @@ static bool wants_nothing(const gr_home *home, void *object) {
   void *block = gr_finalizer_userdata(object, &len, &metatable);
   if (!block)
     return false;
-  if (metatable == (const char *)image.buffers + home->distance)
+  if (metatable == (const char *)home->image->buffers + home->distance)
     return true;
   return len == sizeof(gr_handle) &&
          ((gr_handle *)block)->mark == gr_handle_mark;
@@ -210,19 +195,69 @@ static void release(void *object) {
 }
 
 bool gr_image_drop(lua_State *L, gr_home *home) {
-  if (!home->distance || gr_finalizer_is_pending(L))
+  // Lua may collect garbage in the first; then nothing changes any more.
+  if (!home->image || !has_stock_files(L, home->image) ||
+      gr_finalizer_is_pending(L))
     return false;
   void *first = gr_finalizer_first(L);
-  void *mark = (char *)image.newest + home->distance;
+  void *mark = (char *)home->image->newest + home->distance;
   for (void *at = first; at != mark; at = next_of(at))
     if (!at || !wants_nothing(home, at))
       return false;
-  if (!has_stock_files(L))
-    return false;
   for (void *at = first; at != mark; at = next_of(at))
     release(at);
   atomic_fetch_add_explicit(&drops, 1, memory_order_relaxed);
   return true;
+}
+
+// --- names ---
+
+static int by_place(const void *a, const void *b) {
+  uint32_t x = ((const struct gr_image_name *)a)->at;
+  uint32_t y = ((const struct gr_image_name *)b)->at;
+  return x < y ? -1 : x > y;
+}
+
+// Those of the copy L.
+static void find_names(lua_State *L, gr_image *image, const gr_home *home) {
+  uint32_t count = 0;
+  gr_modules_push(L);
+  lua_pushnil(L);
+  for (; lua_next(L, -2); lua_pop(L, 1))
+    count++;
+  image->names = calloc(count, sizeof *image->names);
+  lua_pushnil(L);
+  while (lua_next(L, -2)) {
+    size_t len;
+    const char *name = lua_tolstring(L, -1, &len);
+    const char *object = lua_topointer(L, -2);
+    char *kept = malloc(len + 1);
+    if (!image->names || !kept)
+      luaL_error(L, "not enough memory");
+    memcpy(kept, name, len + 1);
+    image->names[image->name_count++] = (struct gr_image_name){
+        (uint32_t)(object - home->distance - image->model.memory),
+        (uint32_t)len, kept};
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+  qsort(image->names, image->name_count, sizeof *image->names, by_place);
+}
+
+const char *gr_image_name(const gr_home *home, const void *object,
+                          size_t *len) {
+  const gr_image *image = home->image;
+  struct gr_image_name key, *found;
+  uintptr_t at = (uintptr_t)object - (uintptr_t)home->distance -
+                 (uintptr_t)image->model.memory;
+  if (at >= image->model.bytes)
+    return NULL;
+  key.at = (uint32_t)at;
+  found = bsearch(&key, image->names, image->name_count, sizeof key, by_place);
+  if (!found)
+    return NULL;
+  *len = found->len;
+  return found->name;
 }
 
 // --- trying it out ---
@@ -237,7 +272,11 @@ static bool is_bound_to_place(lua_State *L, int index) {
     return false;
   case LUA_TLIGHTUSERDATA:
     at = lua_touserdata(L, index);
-    return at >= image.memory && at < image.memory + MODEL_BYTES;
+    for (int i = 0; i < GR_IMAGES; i++)
+      if (at >= images[i].model.memory &&
+          at < images[i].model.memory + GR_MODEL_BYTES)
+        return true;
+    return false;
   case LUA_TTABLE:
   case LUA_TUSERDATA:
   case LUA_TTHREAD:
@@ -291,49 +330,67 @@ static void look_at(lua_State *L, int seen) {
 static const char TRIAL[] =
     "local t, n = {}, 0\n"
     "for i = 1, 200 do t[i] = tostring(i % 17) .. 'x' t['k' .. i] = i end\n"
-    "table.sort(t, function(a, b) return a < b end)\n"
     "for k in pairs(t) do n = n + 1 end\n"
+    "assert(not pcall(error, t) and '10' + 1 == 11 and #t == 200)\n"
+    "setmetatable({}, { __gc = function() n = n + 1 end })\n"
+    "collectgarbage('generational') collectgarbage('incremental')\n"
+    "collectgarbage() collectgarbage()\n"
+    "return n";
+
+static const char TRIAL_OF_LIBRARIES[] =
+    "local t, n = {}, 0\n"
+    "for i = 1, 200 do t[i] = tostring(i % 17) .. 'x' end\n"
+    "table.sort(t, function(a, b) return a < b end)\n"
     "for w in string.gmatch(('ab '):rep(500), '%a+') do n = n + #w end\n"
     "local co = coroutine.wrap(function(...)\n"
     "  for i = 1, 10 do n = n + coroutine.yield(i) end return 'end' end)\n"
     "co() for i = 1, 9 do co(i) end assert(co(10) == 'end')\n"
-    "assert(not pcall(error, t) and require('string') == string)\n"
-    "setmetatable({}, { __gc = function() n = n + 1 end })\n"
-    "collectgarbage('generational') collectgarbage('incremental')\n"
-    "collectgarbage() collectgarbage()\n"
-    "assert(math.type(2^53 | 0) == 'integer' and load('return 1')() == 1)\n"
+    "assert(require('string') == string and load('return 1')() == 1)\n"
+    "assert(math.type(2^53 | 0) == 'integer')\n"
     "return n";
 
+static void run_trial(lua_State *L, const char *text, lua_Integer expected) {
+  if (luaL_loadstring(L, text) != LUA_OK)
+    lua_error(L);
+  lua_call(L, 0, 1);
+  if (lua_tointeger(L, -1) != expected)
+    luaL_error(L, "a copy does not compute as it should");
+  lua_settop(L, 0);
+}
+
+// image
 static int try_out(lua_State *L) {
+  find_names(L, lua_touserdata(L, 1), gr_home_of(L));
+  gr_modules_forget(L);
+  lua_settop(L, 0);
   lua_newtable(L);
   lua_pushvalue(L, LUA_REGISTRYINDEX);
   look_at(L, 1);
   lua_pushliteral(L, "");
   look_at(L, 1);
   lua_settop(L, 0);
-  if (luaL_loadstring(L, TRIAL) != LUA_OK)
-    lua_error(L);
-  lua_call(L, 0, 1);
-  if (lua_tointeger(L, 1) != 400 + 1000 + 55 + 1)
-    luaL_error(L, "a copy does not compute as it should");
+  run_trial(L, TRIAL, 400 + 1);
+  if (lua_getglobal(L, "table") == LUA_TTABLE)
+    run_trial(L, TRIAL_OF_LIBRARIES, 1000 + 55);
   lua_settop(L, 0);
   lua_gc(L, LUA_GCCOLLECT, 0);
   lua_gc(L, LUA_GCCOLLECT, 0);
   return 0;
 }
 
-static const char *test(void) {
+static const char *test(gr_image *image) {
   enum { GROWN_MAX = 16 * 1024 }; // the stack, and the table of strings
   gr_home home;
   gr_home_init(&home, 0);
-  lua_State *L = gr_image_copy(&home);
+  lua_State *L = gr_image_copy((gr_image_kind)(image - images), &home);
   if (!L)
     return "no memory for a copy";
   lua_pushcfunction(L, try_out);
+  lua_pushlightuserdata(L, image);
   const char *failure = NULL;
-  if (lua_pcall(L, 0, 0, 0) != LUA_OK)
+  if (lua_pcall(L, 1, 0, 0) != LUA_OK)
     failure = "a copy does not work";
-  else if (home.used > image.home.used + GROWN_MAX)
+  else if (home.used > image->model.home.used + GROWN_MAX)
     failure = "a copy does not give back its memory";
   else if (!gr_image_drop(L, &home))
     failure = "a copy cannot be let go";
@@ -343,24 +400,46 @@ static const char *test(void) {
   return failure;
 }
 
-void gr_image_init(lua_CFunction open) {
-  gr_random random;
-  gr_random_init(&random, gr_now_ns() ^ (uintptr_t)&random);
-  atomic_store(&seeds, gr_random_next(&random));
-  image.why_not = gr_finalizer_learn() ? build(open) : "Lua is not as expected";
-  if (image.why_not)
-    return;
-  if (!find_places()) {
-    image.why_not = "no memory for it";
-    return;
+// Once a process.
+static bool prepare(void) {
+  static bool is_done, is_known;
+  if (!is_done) {
+    gr_random random;
+    gr_random_init(&random, gr_now_ns() ^ (uintptr_t)&random);
+    atomic_store(&seeds, gr_random_next(&random));
+    is_known = gr_finalizer_learn();
+    is_done = true;
   }
-  mprotect(image.memory, MODEL_BYTES, PROT_READ);
-  gr_pool_init(&image.pool, image.bytes + ROOM_BYTES);
-  image.why_not = test();
+  return is_known;
+}
+
+static const char *make(gr_image *image) {
+  if (!prepare())
+    return "Lua is not as expected";
+  uintptr_t at = MODEL_AT + (uintptr_t)(image - images) * 4 * GR_MODEL_BYTES;
+  const char *failure = gr_model_build(&image->model, at, fill, image);
+  if (failure)
+    return failure;
+  image->newest = gr_finalizer_first(image->model.L);
+  if (!image->newest || gr_finalizer_is_pending(image->model.L))
+    return "finalizers are not as expected";
+  gr_pool_init(&image->pool, image->model.bytes + ROOM_BYTES);
+  image->is_made = true; // to be tried out
+  return test(image);
+}
+
+void gr_image_init(gr_image_kind kind, lua_CFunction open) {
+  gr_image *image = &images[kind];
+  image->open = open;
+  image->why_not = make(image);
+  image->is_made = !image->why_not;
 }
 
 const char *gr_image_why_not(void) {
-  return image.why_not;
+  for (int i = 0; i < GR_IMAGES; i++)
+    if (images[i].why_not)
+      return images[i].why_not;
+  return NULL;
 }
 
 void gr_image_count(uint64_t *all_copies, uint64_t *all_drops) {

@@ -14,22 +14,36 @@
 
 #include "value/home.h"
 
-// Makes the image with what `open` makes of an empty state. Once a process,
-// before there are goroutines.
-void gr_image_init(lua_CFunction open);
+// A bare state has the base library and channels only, and costs a third of a
+// full one; a lean one this module besides. They are for calls that, as their
+// instructions show, use nothing else.
+typedef enum gr_image_kind {
+  GR_IMAGE_BARE,
+  GR_IMAGE_LEAN,
+  GR_IMAGE_FULL,
+  GR_IMAGES
+} gr_image_kind;
 
-// Why there is none, or NULL.
+// Makes the image of this kind with what `open` makes of an empty state. Once a
+// process each, before there are goroutines.
+void gr_image_init(gr_image_kind kind, lua_CFunction open);
+
+// Why there is not one of each kind, or NULL.
 const char *gr_image_why_not(void);
 
-// Makes a state in this home, which is initialized. NULL when there is no
+// Makes a state in this home, which is initialized. NULL when there is no such
 // image, no memory, or the limit is too low for it.
-lua_State *gr_image_copy(gr_home *home);
+lua_State *gr_image_copy(gr_image_kind kind, gr_home *home);
 
 // Lets the state go without closing it, if nothing in it wants that: what is to
 // be finalized are handles, which are released, and buffers of strings. False
 // if it has to be closed. It is not to be used any more in either case, but by
 // lua_close.
 bool gr_image_drop(lua_State *L, gr_home *home);
+
+// The name that the object has in the table of modules of each copy (see
+// module.h), if it is the model's; else NULL.
+const char *gr_image_name(const gr_home *home, const void *object, size_t *len);
 
 // How many states were copies, and how many were let go without being closed.
 void gr_image_count(uint64_t *copies, uint64_t *drops);

@@ -27,7 +27,12 @@ typedef struct function {
   bool environments[256]; // upvalues in which globals are looked up
 } function;
 
-enum { OP_GETUPVAL = 9, OP_GETTABUP = 11, UPVALUES_MAX = 255 };
+enum {
+  OP_GETUPVAL = 9,
+  OP_GETTABUP = 11,
+  OP_SETTABUP = 15,
+  UPVALUES_MAX = 255
+};
 
 static void skip(reader *r, size_t bytes) {
   if ((size_t)(r->end - r->at) < bytes)
@@ -131,9 +136,32 @@ static void mention(gr_encoder *e, int slot, lua_Integer *n, constant name) {
   lua_rawseti(L, set, ++*n);
 }
 
+// What a lean state lacks, and what leads to it.
+static bool is_beyond_lean(constant name) {
+  static const char *const beyond[] = {
+      "string", "table",  "math",      "os",      "io",
+      "utf8",   "debug",  "coroutine", "package", "require",
+      "load",   "dofile", "loadfile",  "_G",      "getmetatable",
+  };
+  for (size_t i = 0; i < sizeof beyond / sizeof *beyond; i++)
+    if (strlen(beyond[i]) == name.len &&
+        !memcmp(beyond[i], name.bytes, name.len))
+      return true;
+  return false;
+}
+
 static void mention_global(gr_encoder *e, const function *f, size_t i) {
-  if (i < f->constant_count && f->constants[i].bytes)
-    mention(e, GR_SLOT_NAMES, &e->name_count, f->constants[i]);
+  if (i >= f->constant_count || !f->constants[i].bytes)
+    return;
+  if (is_beyond_lean(f->constants[i]))
+    gr_encoder_needs(e, GR_IMAGE_FULL);
+  mention(e, GR_SLOT_NAMES, &e->name_count, f->constants[i]);
+}
+
+static void assign_global(gr_encoder *e, const function *f, size_t i) {
+  if (i < f->constant_count && f->constants[i].bytes &&
+      is_beyond_lean(f->constants[i]))
+    gr_encoder_needs(e, GR_IMAGE_FULL);
 }
 
 // True if globals are looked up in the function by names that may be any of
@@ -144,10 +172,12 @@ static bool read_code(gr_encoder *e, const function *f) {
   for (size_t i = 0; i < f->code_count; i++) {
     uint32_t instruction;
     memcpy(&instruction, f->code + i * sizeof instruction, sizeof instruction);
-    unsigned op = instruction & 0x7f, b = instruction >> 16 & 0xff,
-             c = instruction >> 24;
+    unsigned op = instruction & 0x7f, a = instruction >> 7 & 0xff,
+             b = instruction >> 16 & 0xff, c = instruction >> 24;
     if (op == OP_GETUPVAL && f->environments[b])
       any = true;
+    if (op == OP_SETTABUP && f->environments[a])
+      assign_global(e, f, b);
     if (op != OP_GETTABUP || !f->environments[b])
       continue;
     mention_global(e, f, c);
@@ -182,6 +212,8 @@ static void read_function(reader *r, const function *parent,
   read_constants(r, &f);
   read_upvalues(r, &f, parent);
   bool any = read_code(e, &f);
+  if (any)
+    gr_encoder_needs(e, GR_IMAGE_FULL);
   for (size_t i = 0; i < f.constant_count; i++) {
     if (f.constants[i].bytes)
       mention(e, GR_SLOT_WORDS, &e->word_count, f.constants[i]);

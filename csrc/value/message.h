@@ -12,6 +12,7 @@
 
 #include "base/base.h"
 #include "value/handle.h"
+#include "value/image.h"
 
 typedef enum gr_message_kind {
   GR_MESSAGE_NIL, // none
@@ -69,6 +70,9 @@ void gr_message_push(lua_State *L, gr_message *message);
 // Pushes the values of a block, which stays, and returns how many. [-0, +n, v]
 int gr_block_push(lua_State *L, const gr_block *block);
 
+// What the call in the block needs of its state.
+gr_image_kind gr_block_needs(const gr_block *block);
+
 // The same for a call in a state of its own, which gets what came along with
 // the function: globals, additions to libraries.
 int gr_block_push_call(lua_State *L, const gr_block *block);
@@ -99,6 +103,10 @@ unsigned gr_block_count(void);
 // Called in the receiver for each C function that comes by its address. Set
 // once, at start.
 extern void (*gr_message_on_c_function)(int (*function)(lua_State *L));
+
+// Called in the receiver before a value is rebuilt that may be, or have, code
+// that needs more than a lean state has. Set once, at start.
+extern void (*gr_message_on_code)(lua_State *L);
 
 // Types of handles have a small number in messages. Called once each, at start.
 void gr_message_add_type(const gr_handle_type *type);

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "value/image.h"
+
 // From objects to names, weak in its objects; and its filter.
 static const char index_key, filter_key;
 
@@ -351,8 +353,30 @@ void gr_modules_push(lua_State *L) {
   seen->is_complete = true;
 }
 
+// True if package.loaded has what the model of the copied state has not.
+static bool has_more(lua_State *L, const gr_home *home) {
+  size_t len;
+  int top = lua_gettop(L);
+  bool has = false;
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  lua_pushnil(L);
+  while (!has && lua_next(L, top + 1)) {
+    has =
+        can_be_named(L, -1) && !gr_image_name(home, lua_topointer(L, -1), &len);
+    lua_settop(L, top + 2);
+  }
+  lua_settop(L, top);
+  return has;
+}
+
 const gr_modules_seen *gr_modules_filter(lua_State *L) {
   const gr_modules_seen *seen = NULL;
+  gr_home *home = gr_home_of_copy(L);
+  if (home && home->modules == GR_MODULES_UNKNOWN)
+    home->modules = has_more(L, home) ? GR_MODULES_MORE : GR_MODULES_OF_IMAGE;
+  if (home && home->modules == GR_MODULES_OF_IMAGE)
+    return NULL;
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &filter_key) == LUA_TUSERDATA)
     seen = lua_touserdata(L, -1);
   lua_pop(L, 1);
@@ -361,6 +385,16 @@ const gr_modules_seen *gr_modules_filter(lua_State *L) {
   gr_modules_push(L);
   lua_pop(L, 1);
   return gr_modules_filter(L);
+}
+
+void gr_modules_forget(lua_State *L) {
+  gr_home *home = gr_home_of_copy(L);
+  if (home)
+    home->modules = GR_MODULES_UNKNOWN;
+  lua_pushnil(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &index_key);
+  lua_pushnil(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &filter_key);
 }
 
 // The entries of package.loaded, in any order.
@@ -379,7 +413,10 @@ static uint64_t summarize_loaded(lua_State *L) {
 }
 
 void gr_modules_update(lua_State *L) {
+  gr_home *home = gr_home_of_copy(L);
   luaL_checkstack(L, LUA_MINSTACK, NULL);
+  if (home && home->modules == GR_MODULES_OF_IMAGE)
+    home->modules = GR_MODULES_UNKNOWN; // to be looked at again
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &filter_key) == LUA_TUSERDATA &&
       lua_rawgetp(L, LUA_REGISTRYINDEX, &index_key) == LUA_TTABLE) {
     gr_modules_seen *seen = lua_touserdata(L, -2);

@@ -36,8 +36,11 @@ static inline bool gr_modules_may_have(const gr_modules_seen *seen,
   return seen->words[bit / 64] >> bit % 64 & 1;
 }
 
-// [-0, +0, v]
+// NULL: there are no names but those of the image. [-0, +0, v]
 const gr_modules_seen *gr_modules_filter(lua_State *L);
+
+// There are more modules: the table is made anew when it is next wanted.
+void gr_modules_forget(lua_State *L);
 
 // Takes in the modules loaded since, if there is such a table. What the program
 // adds to a module afterwards is not known by name. [-0, +0, v]

@@ -48,37 +48,59 @@ static void put_preload(gr_encoder *e, int depth) {
   lua_settop(L, top);
 }
 
-void gr_encoder_need_modules(gr_encoder *e) {
+bool gr_encoder_update_modules(gr_encoder *e) {
+  if (!e->is_capturing || e->has_updated)
+    return false;
+  e->has_updated = true;
+  gr_modules_update(e->L);
+  gr_encoder_find_modules(e);
+  return true;
+}
+
+const char *gr_encoder_name_of(gr_encoder *e, int index, size_t *len) {
+  lua_State *L = e->L;
   int modules = e->slots + GR_SLOT_MODULES;
-  if (lua_isnil(e->L, modules)) {
-    gr_modules_push(e->L);
-    lua_replace(e->L, modules);
+  const void *object = lua_topointer(L, index);
+  const char *name = NULL;
+  if (!object)
+    return NULL;
+  if (!e->globals)
+    gr_encoder_find_modules(e);
+  if (e->home && (name = gr_image_name(e->home, object, len)))
+    return name;
+  if (!e->filter || !gr_modules_may_have(e->filter, object))
+    return NULL;
+  if (lua_isnil(L, modules)) {
+    gr_modules_push(L);
+    lua_replace(L, modules);
   }
+  lua_pushvalue(L, index);
+  if (lua_rawget(L, modules) == LUA_TSTRING)
+    name = lua_tolstring(L, -1, len); // which the table keeps
+  lua_pop(L, 1);
+  return name;
 }
 
 // If the object is a module, or found in one, writes its name instead. Before
 // one that the program put among the modules by hand its name is written.
 static bool put_by_name(gr_encoder *e, int index, bool may_add, int depth) {
   lua_State *L = e->L;
-  int modules = e->slots + GR_SLOT_MODULES;
-  if (!gr_modules_may_have(e->filter, lua_topointer(L, index)))
-    return false;
-  gr_encoder_need_modules(e);
-  lua_pushvalue(L, index);
-  if (lua_rawget(L, modules) != LUA_TSTRING) {
-    lua_pop(L, 1);
-    return false;
-  }
   size_t len;
-  const char *name = lua_tolstring(L, -1, &len);
+  const char *name = gr_encoder_name_of(e, index, &len);
+  if (!name)
+    return false;
+  lua_pushlstring(L, name, len);
   bool is_added = *name == GR_MODULE_BY_HAND;
   if (is_added && may_add) {
     e->effects++;
+    gr_encoder_needs(e, GR_IMAGE_FULL);
     gr_encoder_put_tag(e, GR_TAG_ADDED);
     lua_pushlstring(L, name + 1, len - 1);
     gr_encoder_put_string(e, -1);
     lua_pop(L, 1);
   } else if (!is_added) {
+    bool is_own = e->is_capturing && !strcmp(name, "goroutines");
+    gr_encoder_needs(e, is_own ? GR_IMAGE_LEAN : GR_IMAGE_FULL);
     if (e->is_capturing)
       put_preload(e, depth);
     gr_encoder_put_tag(e, GR_TAG_MODULE);
@@ -105,6 +127,7 @@ static bool put_transfer(gr_encoder *e, int index, const gr_path *p) {
   const void *key = lua_topointer(L, index);
   gr_encoder_note(e, gr_encoder_see(e, key), key, e->len, e->objects++,
                   GR_SEEN_OPEN);
+  gr_encoder_needs(e, GR_IMAGE_FULL);
   gr_encoder_put_tag(e, GR_TAG_TRANSFER);
   int first = lua_gettop(L);
   lua_pushvalue(L, index);

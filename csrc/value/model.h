@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT
+// A model: a Lua state that others are copies of. It lies in one piece of
+// memory without gaps, at an address that nothing but a pointer into it equals
+// by chance; so the words that have to be changed in a copy are found by
+// looking.
+#ifndef GR_MODEL_H
+#define GR_MODEL_H
+
+#include <lua.h>
+
+#include "value/home.h"
+
+enum { GR_MODEL_BYTES = 256 * 1024 }; // at most
+
+typedef struct gr_model {
+  gr_home home; // with its arena, which is sealed
+  lua_State *L;
+  char *memory;
+  size_t bytes;     // from there on that are to be copied
+  uint16_t *places; // words that point into it, by their index
+  uint32_t place_count;
+} gr_model;
+
+// Makes one at the address, a multiple of the page's size, with what
+// `fill(argument)` makes of an empty state. Constant from then on. Returns why
+// there is none, or NULL.
+const char *gr_model_build(gr_model *model, uintptr_t at, lua_CFunction fill,
+                           void *argument);
+
+#endif
