@@ -275,8 +275,10 @@ void gr_state_close(lua_State *L) {
   g->current = NULL; // nothing is armed, if it is let go
   if (!gr_image_drop(L, at)) {
     g->current = L;
+    at->is_closing = true;
     lua_close(L);
     gr_self()->current = NULL;
+    gr_handle_release_late(at);
   }
   gr_arena_fini(&at->arena);
 }
