@@ -226,6 +226,7 @@ typedef struct gr_run_options {
   uint64_t cpu_limit_ns; // 0: none
   uint64_t timeout_ns;   // from now; 0: none
   bool detached;         // nobody joins
+  gr_block *context;     // what it inherits, or NULL; stays the caller's
 } gr_run_options;
 
 // What runs a goroutine's function in its state.
@@ -371,6 +372,7 @@ void gr_lib_select(lua_State *L);
 void gr_lib_time(lua_State *L);
 void gr_lib_config(lua_State *L);
 void gr_lib_cancel(lua_State *L);
+void gr_lib_context(lua_State *L);
 void gr_lib_sync(lua_State *L);
 void gr_sync_add_types(void); // of handles, to messages
 void gr_lib_mutex(lua_State *L);
