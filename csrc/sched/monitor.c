@@ -224,7 +224,7 @@ static bool look_after_locked(round *r, gr_processor *p, gr_worker *w) {
   if (r->woken > 0)
     r->woken--;
   w->signals += over;
-  signal_locked(w, r->now_ns, over ? 0 : r->now_ns - w->seen_since_ns);
+  signal_locked(w, r->now_ns, over ? 0 : r->now_ns - w->seen_since_ns + 1);
   return false;
 }
 
