@@ -8,6 +8,7 @@
 
 local here = arg[0]:match("^.*/") or ""
 local budget = dofile(here .. "budget.lua")
+local interpreter = dofile(here .. "interpreter.lua")
 
 local SLACK <const>, RUNS <const> = 1.05, 3
 
@@ -62,12 +63,6 @@ local CASES = {
   ]] },
 }
 
-local function interpreter()
-  local i = 0
-  while arg[i - 1] do i = i - 1 end
-  return arg[i]
-end
-
 local function write_script(body)
   local path = os.tmpname()
   local file <close> = assert(io.open(path, "w"))
@@ -78,7 +73,7 @@ end
 
 local function instructions(script, n)
   local command = ("GOROUTINES_PROCS=1 timeout 300 valgrind --tool=callgrind "
-    .. "--callgrind-out-file=/dev/null %s %s %d 2>&1"):format(interpreter(),
+    .. "--callgrind-out-file=/dev/null %s %s %d 2>&1"):format(interpreter,
     script, n)
   local pipe = assert(io.popen(command))
   local output = pipe:read("a")

@@ -8,6 +8,7 @@
 
 local here = arg[0]:match("^.*/") or ""
 local layout = dofile(here .. "table.lua")
+local interpreter = dofile(here .. "interpreter.lua")
 
 local CASES = {
   { name = "spawn_join", procs = { 1, 2 } },
@@ -84,12 +85,6 @@ local function parsed_options(arguments)
   return options
 end
 
-local function interpreter()
-  local i = 0
-  while arg[i - 1] do i = i - 1 end
-  return arg[i]
-end
-
 local function build_go()
   local build = 'mkdir -p %s && out=$(cd %s && pwd) && cd %sgo && '
     .. 'go build -o "$out/bench-go" .'
@@ -104,12 +99,12 @@ local function sides()
   local ours = {
     key = "ours",
     command = "GOROUTINES_PROCS=$procs timeout $limit "
-      .. interpreter() .. " " .. here .. "cases/$case.lua $scale",
+      .. interpreter .. " " .. here .. "cases/$case.lua $scale",
   }
   local cjson = {
     key = "cjson", section = "transfer",
     command = "GOROUTINES_PROCS=$procs timeout $limit "
-      .. interpreter() .. " " .. here .. "cases/transfer_cjson.lua $scale",
+      .. interpreter .. " " .. here .. "cases/transfer_cjson.lua $scale",
   }
   local go = {
     key = "go",

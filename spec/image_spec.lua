@@ -266,6 +266,20 @@ describe("a finalizer runs exactly once", function()
     helper.check_baseline(baseline)
   end)
 
+  it("where go.exit is refused, for the goroutine has ended", function()
+    local ok, value = go.spawn(function()
+      _G.kept = setmetatable({}, { __gc = function() go.exit(1) end })
+      return 5
+    end):join()
+    assert.same({ true, 5 }, { ok, value })
+    assert.equal("done\n", helper.output([[
+      local go = require("goroutines")
+      kept = setmetatable({}, { __gc = function() go.exit() end })
+      print("done")
+      go.exit()
+    ]]))
+  end)
+
   it("of a handle, which a program cannot call or change", function()
     assert.equal("goroutines.chan", run(function() return getmetatable(go.chan()) end))
     local baseline = helper.baseline()

@@ -51,11 +51,20 @@ static gr_pool_piece *pop(gr_pool_piece **list) {
   return piece;
 }
 
-// Cuts the rest into pieces, and gives the first to the caller.
+// Cuts the rest into pieces, and gives the first to the caller. The pieces are
+// touched before the lock is taken.
 static void *cut(gr_pool *pool, char *slab, size_t bytes) {
+  gr_pool_piece *pieces = NULL, *last = NULL;
+  for (size_t i = bytes / pool->piece_bytes; i-- > 1;) {
+    push(pool, &pieces, slab + i * pool->piece_bytes);
+    if (!last)
+      last = pieces;
+  }
+  if (!last)
+    return slab;
   gr_lock_lock(&pool->lock);
-  for (size_t i = bytes / pool->piece_bytes; i-- > 1;)
-    push(pool, &pool->cold, slab + i * pool->piece_bytes);
+  last->next = pool->cold;
+  pool->cold = pieces;
   gr_lock_unlock(&pool->lock);
   return slab;
 }

@@ -227,6 +227,8 @@ static int go_yield(lua_State *L) {
 }
 
 static int go_exit(lua_State *L) {
+  if (gr_run_self()->is_over)
+    return luaL_error(L, "bad call of 'exit' (the goroutine has ended)");
   gr_run_exit(L, lua_gettop(L));
 }
 

@@ -325,6 +325,7 @@ static GR_NORETURN void end(lua_State *L, lifetime *life) {
   if (life->outcome) // a task that is among its own results
     gr_block_disown(life->outcome, life->task);
   life->task->is_ending = true; // finalizers are not struck
+  life->task->is_over = true;
   if (L)
     gr_state_close(L);
   gr_block_release(life->task->context); // the task may be kept for long
@@ -448,6 +449,7 @@ void gr_run_exit(lua_State *L, int results) {
                      "called go.exit)\n");
       exit(EXIT_FAILURE);
     }
+    gr_run_self()->is_over = true;
     lua_close(g->L);
     exit(EXIT_SUCCESS);
   }

@@ -298,6 +298,7 @@ void gr_leave_slow(gr_worker *w) {
   }
   gr_processor *p = atomic_load_explicit(&w->p, memory_order_relaxed);
   gr_goroutine *heir = gr_runq_pop_next(&p->runq);
+  atomic_thread_fence(memory_order_acquire); // had_ns is that of `preempt`
   uint64_t had_ns = atomic_load_explicit(&w->had_ns, memory_order_relaxed);
   gr_self()->had_ns = had_ns;
   if (heir) {

@@ -163,8 +163,9 @@ bool gr_preempt_set_signal(int sig) {
 void gr_preempt_locked(gr_worker *w, uint64_t had_ns) {
   gr_sched *s = &gr_the_sched;
   atomic_store_explicit(&w->had_ns, had_ns, memory_order_relaxed);
+  // release, pairs with the fence in gr_leave_slow
   atomic_store_explicit(&w->preempt, atomic_load(&w->slice),
-                        memory_order_relaxed);
+                        memory_order_release);
   if (w->is_gone || atomic_load(&s->preempt_mode) != GR_PREEMPT_SIGNAL ||
       atomic_exchange(&w->is_signalled, true))
     return;

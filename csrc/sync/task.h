@@ -33,6 +33,7 @@ typedef struct gr_task {
   // The goroutine's own.
   unsigned strikes; // for being over its limit of CPU time
   bool is_ending;   // it leaves its stack for good, and runs its handlers
+  bool is_over;     // its outcome is known; what runs is finalizers
   unsigned shields; // calls of go.shield that it is in
   struct gr_closing *closing; // the time that its handlers have; or NULL
   uint32_t waits_seen;        // of the goroutine's, when a hook last looked
