@@ -436,6 +436,60 @@ function go.shield(f, ...) end
 ---@return any ... the results of `f`; or `"timeout"`
 function go.with_timeout(s, f, ...) end
 
+-- Context --------------------------------------------------------------------
+
+--- Each goroutine has a *context*: values such as the id of a request, the name of a
+--- logger, or a channel to log to, that whatever it starts inherits, so that they need
+--- not be passed through every function in between. A goroutine gets the context that
+--- its starter has at the moment of the start, by `go`, `go.spawn`, `wg:go` or
+--- `g:spawn`; one that a timer starts, that of the goroutine that has made the timer.
+--- Main's is empty at first. Coroutines have that of their goroutine.
+---
+--- The values are strings, numbers, booleans, and handles (channels, maps, tasks and
+--- the like, which are shared). They never change: `go.with_context` makes another
+--- context for the time of a call. To pass one on costs one reference, however many
+--- values it has.
+
+--- The context of the running goroutine: a userdata to be indexed by names, also by
+--- `pairs`. It is read-only, and stays as it is when another takes its place.
+---
+--- Waits: never.
+---
+--- Raises: an argument; out of memory. To assign to it: `a context is read-only`.
+---
+--- Go: the `Value` of a `context.Context`, which has to be passed on; the idea is that
+--- of Python's `contextvars`
+---
+--- ```lua
+--- local function log(text)
+---   return ("[%s] %s"):format(go.context().request or "-", text)
+--- end
+--- go.with_context({ request = 7 }, function()
+---   local ok, line = go.spawn(log, "begins"):join()
+---   assert(line == "[7] begins")
+--- end)
+--- ```
+---@return table<string,string|number|boolean|userdata> context
+function go.context() end
+
+--- Calls `f(...)` with these values added to the context, in the place of those of the
+--- same names. However `f` ends, also by an error or `go.exit`, the context is then as
+--- it was before. `false` hides a value.
+---
+--- `f` cannot yield out of it with `coroutine.yield`.
+---
+--- Waits: as long as `f` does.
+---
+--- Raises: the error of `f`, unchanged; a key is not a string, or a value is a table, a
+--- function or another that could be changed: `bad argument #1 to 'with_context'`.
+---
+--- Go: `context.WithValue`
+---@param values table<string,string|number|boolean|userdata> copied
+---@param f function called in this state; not copied
+---@param ... any its arguments
+---@return any ... the results of `f`
+function go.with_context(values, f, ...) end
+
 -- Groups ---------------------------------------------------------------------
 
 --- Makes a group: goroutines that are waited for together, and of which one that

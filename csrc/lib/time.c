@@ -110,12 +110,13 @@ static int ticker_reset(lua_State *L) {
 typedef struct timed_call {
   gr_block *call;
   char creator[GR_CREATOR_BYTES];
-  uint64_t parent;
+  gr_origin origin; // its context with a reference
 } timed_call;
 
 static void timed_call_free(void *arg) {
   timed_call *timed = arg;
   gr_block_release(timed->call);
+  gr_block_release(timed->origin.context);
   free(timed);
 }
 
@@ -123,9 +124,9 @@ static gr_goroutine *start_timed(gr_timer *timer, uint64_t now_ns) {
   (void)now_ns;
   timed_call *timed = timer->arg;
   gr_task *task;
-  gr_goroutine *g = gr_run_prepare(gr_block_retain(timed->call),
-                                   &(gr_run_options){.detached = true},
-                                   timed->creator, timed->parent, &task);
+  gr_goroutine *g =
+      gr_run_prepare(gr_block_retain(timed->call),
+                     &(gr_run_options){.detached = true}, timed->origin, &task);
   if (!g) {
     gr_block_release(timed->call);
     gr_write_error("goroutines: not enough memory to run a timer's function\n");
@@ -143,8 +144,9 @@ static gr_timer *new_timer(lua_State *L, gr_block *call) {
   }
   timer->keeps_itself = true;
   timed->call = call;
-  timed->parent = gr_run_self()->id;
-  gr_run_where(L, timed->creator);
+  timed->origin = gr_run_origin(L, timed->creator);
+  if (timed->origin.context)
+    gr_block_retain(timed->origin.context);
   return timer;
 }
 
