@@ -1,0 +1,168 @@
+-- Groups: how long their tasks are kept.
+
+local go = require("goroutines")
+local helper = require("spec.helper")
+
+local PROCS = { 1, 2, 4 }
+
+local function id(...)
+  return ...
+end
+
+local function fail(message)
+  error(message, 0)
+end
+
+local function wait(g)
+  return g:wait(helper.within(20))
+end
+
+-- How many results are in memory.
+local function kept()
+  collectgarbage()
+  return go.stats().messages
+end
+
+-- What is kept more once `n` tasks with results have ended in the group.
+local function kept_after(g, n, take)
+  local before = kept()
+  for i = 1, n do
+    g:spawn(id, i)
+    if take then assert(g:completed()():join()) end
+  end
+  assert.is_true(wait(g))
+  return kept() - before
+end
+
+describe("the option keep of a group", function()
+  it("\"all\", the default, keeps what has ended for results", function()
+    for _, options in ipairs({ {}, { keep = "all" } }) do
+      local g = go.group(options)
+      assert.equal(50, kept_after(g, 50))
+      assert.equal(50, #g:results())
+      g = go.group(options)
+      assert.equal(50, kept_after(g, 50, true))
+      assert.equal(50, #g:results())
+    end
+  end)
+
+  it("\"none\" keeps nothing", function()
+    helper.each_procs(PROCS, function()
+      assert.equal(0, kept_after(go.group({ keep = "none" }), 200))
+      assert.equal(0, kept_after(go.group({ keep = "none", limit = 2 }), 200))
+    end)
+  end)
+
+  it("\"untaken\" keeps what completed has not given", function()
+    helper.each_procs(PROCS, function()
+      local g = go.group({ keep = "untaken", limit = 4 })
+      assert.equal(0, kept_after(g, 100, true))
+      assert.equal(20, kept_after(g, 20))
+      local list = g:results()
+      for i = 1, 20 do assert.same({ true, i, n = 2 }, list[i]) end
+      local sum = 0
+      for task in g:completed() do sum = sum + select(2, task:join()) end
+      assert.equal(210, sum)
+      assert.same({}, g:results())
+    end)
+  end)
+
+  it("\"untaken\" gives each task once to those who wait for it", function()
+    helper.each_procs(PROCS, function()
+      local g, sum = go.group({ keep = "untaken" }), go.atomic()
+      local gate = go.chan()
+      g:spawn(function() gate:recv() return 0 end)
+      local takers = {}
+      for i = 1, 3 do
+        takers[i] = go.spawn(function()
+          for task in g:completed() do sum:add(select(2, task:join())) end
+        end)
+      end
+      for i = 1, 100 do g:spawn(id, i) end
+      gate:close()
+      for i = 1, 3 do assert.is_true((takers[i]:join())) end
+      assert.equal(5050, sum:load())
+    end)
+  end)
+
+  it("leaves results out that go while they are asked for", function()
+    helper.each_procs(PROCS, function()
+      local g = go.group({ keep = "untaken" })
+      for i = 1, 50 do g:spawn(function(n) go.yield() return n end, i) end
+      local taker = go.spawn(function()
+        local n = 0
+        for _ in g:completed() do n = n + 1 end
+        return n
+      end)
+      local last = 0
+      for _, result in ipairs(g:results()) do
+        assert.is_true(result[2] > last)
+        last = result[2]
+      end
+      local _, taken = taker:join()
+      assert.equal(50, taken)
+    end)
+  end)
+
+  it("keeps the first failure for wait", function()
+    helper.each_procs(PROCS, function()
+      for _, keep in ipairs({ "none", "untaken" }) do
+        local g = go.group({ keep = keep, on_error = "collect" })
+        for round = 1, 3 do
+          g:spawn(id, 1):join()
+          g:spawn(fail, round):join()
+          for _ = 1, 10 do g:spawn(id, 2) end
+          if keep == "untaken" then for _ in g:completed() do end end
+          assert.equal(round, select(2, wait(g)))
+          assert.is_true(wait(g))
+        end
+      end
+    end)
+  end)
+
+  it("tells of further failures as of any task that nobody joins", function()
+    local result = helper.lua({ [[
+      local go = require("goroutines")
+      local g = go.group({ keep = "none", on_error = "collect" })
+      g:spawn({ name = "a" }, error, "told by wait", 0):join()
+      local task = g:spawn({ name = "b" }, error, "joined", 0)
+      task:join()
+      g:spawn({ name = "c" }, error, "reported", 0)
+      print((select(2, g:wait())))
+    ]] })
+    assert.equal("told by wait\n", result.stdout)
+    assert.matches('"c": reported', result.stderr)
+    assert.is_nil(result.stderr:find("told by wait") or result.stderr:find("joined"))
+  end)
+
+  it("leaves cancelling and closing as they are", function()
+    helper.each_procs(PROCS, function()
+      local n = go.atomic()
+      do
+        local g <close> = go.group({ keep = "none" })
+        for _ = 1, 20 do g:spawn(function() go.yield() n:add(1) end) end
+      end
+      assert.equal(20, n:load())
+      local g = go.group({ keep = "none" })
+      local task = g:spawn(go.sleep, 3600)
+      g:spawn(fail, "first")
+      assert.equal("first", select(2, wait(g)))
+      assert.equal("cancelled", task:status())
+    end)
+  end)
+
+  it("is checked", function()
+    for _, keep in ipairs({ "some", 1, true }) do
+      local ok, err = pcall(go.group, { keep = keep })
+      assert.is_false(ok)
+      assert.matches("bad argument #1 to 'group' %(option 'keep': \"all\", \"untaken\" or "
+        .. "\"none\" expected%)", err)
+    end
+    local g = go.group({ keep = "none" })
+    for name, f in pairs({ results = g.results, completed = g.completed }) do
+      local ok, err = pcall(f, g)
+      assert.is_false(ok)
+      assert.matches("bad call of '" .. name .. "' %(the group keeps no tasks%)", err)
+    end
+  end)
+end)
