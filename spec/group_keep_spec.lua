@@ -2,20 +2,10 @@
 
 local go = require("goroutines")
 local helper = require("spec.helper")
+local groups = require("spec.groups")
 
-local PROCS = { 1, 2, 4 }
-
-local function id(...)
-  return ...
-end
-
-local function fail(message)
-  error(message, 0)
-end
-
-local function wait(g)
-  return g:wait(helper.within(20))
-end
+local fail, id = helper.fail, helper.id
+local PROCS, wait = groups.PROCS, groups.wait
 
 -- How many results are in memory.
 local function kept()
