@@ -126,9 +126,10 @@ static int group_spawn(lua_State *L) {
   gr_block *call;
   gr_task *task;
   gr_run_options run = gr_spawn_read(L, 2, &first);
-  gr_origin origin = gr_run_origin(L, creator);
+  gr_run_where(L, creator);
   gr_member *place = reserve(L, group, first, &call);
-  gr_goroutine *g = gr_run_prepare(call, &run, origin, &task);
+  gr_goroutine *g =
+      gr_run_prepare(call, &run, creator, gr_run_self()->id, &task);
   gr_enter();
   if (g) {
     gr_group_add(place, g, task);

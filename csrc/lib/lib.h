@@ -233,20 +233,11 @@ gr_task *gr_run_start(lua_State *L, gr_block *call, const gr_run_options *o);
 // Makes it runnable, with its timeout. It is in its scope. Inside the runtime.
 void gr_run_launch(gr_goroutine *g, const gr_run_options *o);
 
-// Who starts a goroutine, and where; and the context that it gets, or NULL.
-typedef struct gr_origin {
-  const char *creator;
-  uint64_t parent;
-  gr_block *context;
-} gr_origin;
-
-// The running goroutine as one, with a room for the place.
-gr_origin gr_run_origin(lua_State *L, char creator[GR_CREATOR_BYTES]);
-
 // The same without a Lua state to raise in: NULL when out of memory. The
 // goroutine is not yet runnable: it is to be passed to gr_ready_woken.
 gr_goroutine *gr_run_prepare(gr_block *call, const gr_run_options *o,
-                             gr_origin origin, gr_task **task);
+                             const char *creator, uint64_t parent,
+                             gr_task **task);
 
 // Reads the arguments of a function `spawn` from the index on up to the top:
 // [options,] f, arguments... The call is what then lies at *first and above it.
@@ -374,7 +365,6 @@ void gr_lib_select(lua_State *L);
 void gr_lib_time(lua_State *L);
 void gr_lib_config(lua_State *L);
 void gr_lib_cancel(lua_State *L);
-void gr_lib_context(lua_State *L);
 void gr_lib_sync(lua_State *L);
 void gr_sync_add_types(void); // of handles, to messages
 void gr_lib_mutex(lua_State *L);

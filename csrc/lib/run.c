@@ -327,8 +327,6 @@ static GR_NORETURN void end(lua_State *L, lifetime *life) {
   life->task->is_ending = true; // finalizers are not struck
   if (L)
     gr_state_close(L);
-  gr_block_release(life->task->context);
-  life->task->context = NULL;
   if (gr_is_child()) { // nobody else is there to go on
     if (life->state == GR_TASK_FAILED)
       put_report(life->task->report);
@@ -360,14 +358,9 @@ static void body(gr_goroutine *g) {
   end(L, &life);
 }
 
-gr_origin gr_run_origin(lua_State *L, char creator[GR_CREATOR_BYTES]) {
-  gr_task *self = gr_run_self();
-  gr_run_where(L, creator);
-  return (gr_origin){creator, self->id, self->context};
-}
-
 gr_goroutine *gr_run_prepare(gr_block *call, const gr_run_options *o,
-                             gr_origin origin, gr_task **task) {
+                             const char *creator, uint64_t parent,
+                             gr_task **task) {
   *task = gr_task_new(call, o->name);
   if (!*task)
     return NULL;
@@ -377,12 +370,10 @@ gr_goroutine *gr_run_prepare(gr_block *call, const gr_run_options *o,
     gr_task_release(*task);
     return NULL;
   }
-  memcpy((*task)->creator, origin.creator, strlen(origin.creator) + 1);
+  memcpy((*task)->creator, creator, strlen(creator) + 1);
   (*task)->id = g->id;
   (*task)->g = g;
-  (*task)->parent = origin.parent;
-  if (origin.context)
-    (*task)->context = gr_block_retain(origin.context);
+  (*task)->parent = parent;
   (*task)->detached = o->detached;
   (*task)->memory_limit = o->memory_limit;
   (*task)->cpu_limit_ns = o->cpu_limit_ns;
@@ -401,7 +392,8 @@ void gr_run_launch(gr_goroutine *g, const gr_run_options *o) {
 gr_task *gr_run_start(lua_State *L, gr_block *call, const gr_run_options *o) {
   char creator[GR_CREATOR_BYTES];
   gr_task *task;
-  gr_goroutine *g = gr_run_prepare(call, o, gr_run_origin(L, creator), &task);
+  gr_run_where(L, creator);
+  gr_goroutine *g = gr_run_prepare(call, o, creator, gr_run_self()->id, &task);
   if (!g) {
     gr_block_release(call);
     luaL_error(L, "not enough memory");

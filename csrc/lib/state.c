@@ -86,7 +86,6 @@ static void make_module(lua_State *L) {
   gr_lib_select(L);
   gr_lib_config(L);
   gr_lib_cancel(L);
-  gr_lib_context(L);
   gr_lib_sync(L);
   make_callable(L);
   lua_pushvalue(L, -1);

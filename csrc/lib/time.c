@@ -110,13 +110,12 @@ static int ticker_reset(lua_State *L) {
 typedef struct timed_call {
   gr_block *call;
   char creator[GR_CREATOR_BYTES];
-  gr_origin origin; // its context with a reference
+  uint64_t parent;
 } timed_call;
 
 static void timed_call_free(void *arg) {
   timed_call *timed = arg;
   gr_block_release(timed->call);
-  gr_block_release(timed->origin.context);
   free(timed);
 }
 
@@ -124,9 +123,9 @@ static gr_goroutine *start_timed(gr_timer *timer, uint64_t now_ns) {
   (void)now_ns;
   timed_call *timed = timer->arg;
   gr_task *task;
-  gr_goroutine *g =
-      gr_run_prepare(gr_block_retain(timed->call),
-                     &(gr_run_options){.detached = true}, timed->origin, &task);
+  gr_goroutine *g = gr_run_prepare(gr_block_retain(timed->call),
+                                   &(gr_run_options){.detached = true},
+                                   timed->creator, timed->parent, &task);
   if (!g) {
     gr_block_release(timed->call);
     gr_write_error("goroutines: not enough memory to run a timer's function\n");
@@ -144,9 +143,8 @@ static gr_timer *new_timer(lua_State *L, gr_block *call) {
   }
   timer->keeps_itself = true;
   timed->call = call;
-  timed->origin = gr_run_origin(L, timed->creator);
-  if (timed->origin.context)
-    gr_block_retain(timed->origin.context);
+  timed->parent = gr_run_self()->id;
+  gr_run_where(L, timed->creator);
   return timer;
 }
 

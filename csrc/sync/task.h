@@ -31,10 +31,9 @@ typedef struct gr_task {
   uint64_t cpu_limit_ns; // 0: none
 
   // The goroutine's own.
-  unsigned strikes;  // for being over its limit of CPU time
-  bool is_ending;    // it leaves its stack for good, and runs its handlers
-  unsigned shields;  // calls of go.shield that it is in
-  gr_block *context; // values that it passes on, constant; or NULL
+  unsigned strikes; // for being over its limit of CPU time
+  bool is_ending;   // it leaves its stack for good, and runs its handlers
+  unsigned shields; // calls of go.shield that it is in
   struct gr_closing *closing; // the time that its handlers have; or NULL
   uint32_t waits_seen;        // of the goroutine's, when a hook last looked
 
