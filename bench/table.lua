@@ -79,14 +79,19 @@ local function rule_of(widths)
   return "| " .. table.concat(cells, " | ") .. " |"
 end
 
-local function markdown(head, figures, row)
-  local rows = { head }
-  for _, figure in ipairs(figures) do table.insert(rows, row(figure)) end
+-- Returns a table of rows of texts, of which the first is the head.
+function layout.rows(rows)
   local widths = widths_of(rows)
   local lines = {}
   for i, cells in ipairs(rows) do lines[i] = line_of(cells, widths) end
   table.insert(lines, 2, rule_of(widths))
   return table.concat(lines, "\n")
+end
+
+local function markdown(head, figures, row)
+  local rows = { head }
+  for _, figure in ipairs(figures) do table.insert(rows, row(figure)) end
+  return layout.rows(rows)
 end
 
 -- Returns the table of a list of figures: { name =, unit =, [procs] = values }

@@ -93,4 +93,30 @@ describe("go.exit", function()
     assert.equal("", result.stderr)
     assert.equal(0, result.code)
   end)
+
+  for when, script in pairs({
+    ["before"] = [[
+      local go = require("goroutines")
+      go(function() go.sleep(0.02) print("the other") end)
+      go.self():cancel()
+      go.exit()
+    ]],
+    ["then"] = [[
+      local go = require("goroutines")
+      local main = go.self()
+      go(function()
+        for _ = 1, 3 do
+          go.sleep(0.01)
+          main:cancel()
+        end
+        print("the other")
+      end)
+      go.exit()
+    ]],
+  }) do
+    it("in main waits for them if it is cancelled " .. when, function()
+      local result = helper.lua({ script })
+      assert.same({ 0, "the other\n", "" }, { result.code, result.stdout, result.stderr })
+    end)
+  end
 end)

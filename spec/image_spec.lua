@@ -254,6 +254,18 @@ describe("a finalizer runs exactly once", function()
     assert.is_true(run(count_descriptors) < before + 20)
   end)
 
+  it("and what it makes at the end is released", function()
+    local baseline = helper.baseline()
+    for _ = 1, 20 do
+      go.spawn(function()
+        _G.kept = setmetatable({}, { __gc = function()
+          _G.more = { go.mutex(), go.chan(), pcall(go.with_timeout, 0, go.yield) }
+        end })
+      end):join()
+    end
+    helper.check_baseline(baseline)
+  end)
+
   it("in each of a hundred thousand goroutines", function()
     local many = helper.within(1) > 1 and 2000 or 100000
     local finalizers, bodies = go.atomic(), go.atomic()

@@ -127,3 +127,67 @@ describe("a deadline", function()
       go.with_timeout(0.05, go.process.run, { "sleep", "60" }) })
   end)
 end)
+
+describe("many goroutines", function()
+  -- Readers and writers of a few connections, each cancelled at some moment.
+  local function live(seed)
+    local random = seed
+    local function below(n)
+      random = (random * 1103515245 + 12345) & 0x7fffffff
+      return random // 65536 % n
+    end
+    local l = go.net.listen("127.0.0.1", 0)
+    local conns, tasks = {}, {}
+    for i = 1, 8, 2 do
+      conns[i] = go.net.connect("127.0.0.1", l:port())
+      conns[i + 1] = l:accept()
+    end
+    for i = 1, 40 do
+      local conn, limit = conns[below(8) + 1], (below(20) + 1) / 2000
+      tasks[i] = go.spawn(function()
+        local calls = {
+          function() return conn:read("s") end,
+          function() return conn:write(("x"):rep(100000)) end,
+          function() return l:accept() end,
+          function() return go.with_timeout(limit, conn.read, conn, 10) end,
+        }
+        while true do
+          pcall(calls[i % 4 + 1]) -- raises while another one is in it
+          go.sleep(0.0001) -- raises once it is cancelled
+        end
+      end)
+    end
+    for _ = 1, 200 do
+      local task = tasks[below(40) + 1]
+      if below(4) == 0 then
+        task:cancel()
+      else
+        conns[below(8) + 1]:set_timeout(below(3) / 1000)
+      end
+      if below(8) == 0 then
+        go.sleep(0.0005)
+      end
+      if below(40) == 0 then
+        conns[below(8) + 1]:close()
+      end
+    end
+    for _, task in ipairs(tasks) do
+      task:cancel()
+    end
+    for _, task in ipairs(tasks) do
+      assert.is_false((task:join()))
+    end
+    for _, conn in ipairs(conns) do
+      conn:close()
+    end
+    l:close()
+  end
+
+  it("are cancelled while they read, write, accept and close", function()
+    helper.each_procs({ 1, 2, 8 }, function()
+      for seed = 1, 5 do
+        live(seed)
+      end
+    end)
+  end)
+end)

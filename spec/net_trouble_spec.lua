@@ -207,7 +207,8 @@ end)
 
 describe("one connection", function()
   it("carries 20 MB, every byte of them, in little memory", function()
+    -- More where a tool keeps what has been freed.
     assert.matches("^20 MB carried", helper.output({
-      args = "spec/soak/carry.lua 20", limit = 20 }))
+      args = "spec/soak/carry.lua 20 " .. helper.within(8), limit = 20 }))
   end)
 end)

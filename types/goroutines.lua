@@ -436,6 +436,62 @@ function go.shield(f, ...) end
 ---@return any ... the results of `f`; or `"timeout"`
 function go.with_timeout(s, f, ...) end
 
+-- Context --------------------------------------------------------------------
+
+--- The values of the running goroutine: those that `go.with_context` has set around
+--- the place where it is, or around the one where it was started. Whatever starts a
+--- goroutine (`go`, `go.spawn`, `wg:go`, `g:spawn`, `go.timer`) hands them on, as they
+--- are when it is called, and through any number of goroutines; a group's task has
+--- those of who called `g:spawn`.
+---
+--- They are for what belongs to a request and is wanted all over: its number, the
+--- name for a log, the user. What a function needs to do its work is better a
+--- parameter.
+---
+--- The table can be read and iterated (`pairs`), not changed. It is the same one at
+--- each call in the same place. Tables in it are copies of this goroutine: what it
+--- changes there, others do not see, nor do those that it starts.
+---
+--- Waits: never, but while a module is loaded that a value is found in.
+---
+--- Raises: what keeps a value from being rebuilt in this state.
+---
+--- Go: `context.Context`'s `Value`, which has to be passed on
+---
+--- ```lua
+--- local function log(text)
+---   return ("[%s] %s"):format(go.context().request, text)
+--- end
+--- go.with_context({ request = "r1" }, function()
+---   local ok, line = go.spawn(log, "started"):join()
+---   assert(ok and line == "[r1] started")
+--- end)
+--- assert(go.context().request == nil)
+--- ```
+---@return table<string, goroutines.value> values empty if there are none
+function go.context() end
+
+--- Calls `f(...)` with more values in the context: those of the table are added to
+--- what is there, and hide what has the same names. A table that `go.context` has given,
+--- here or in another goroutine, may be used as well. Afterwards, however `f` is left,
+--- all is as it was before.
+---
+--- The values are copied once, here; starting a goroutine then shares the copy.
+--- The coroutines that run in `f` are in it, too. `f` cannot yield out of it with
+--- `coroutine.yield`.
+---
+--- Waits: as long as `f` does.
+---
+--- Raises: `cannot send ... (at ...)` when a value cannot be sent; then `f` is not
+--- called. The error of `f`, unchanged.
+---
+--- Go: `context.WithValue`
+---@param values table<string, goroutines.value> copied; names are strings
+---@param f function called in this state; not copied
+---@param ... any its arguments
+---@return any ... the results of `f`
+function go.with_context(values, f, ...) end
+
 -- Groups ---------------------------------------------------------------------
 
 --- Makes a group: goroutines that are waited for together, and of which one that

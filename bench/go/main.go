@@ -33,6 +33,7 @@ var cases = map[string]func(){
 	"atomic":           atomicAdd,
 	"semaphore":        semaphore,
 	"echo":             echo,
+	"echo_server":      echoServer,
 	"transfer":         transfer,
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"net"
 )
@@ -17,6 +18,26 @@ func serveEcho(conn net.Conn) {
 			return
 		}
 	}
+}
+
+func acceptAll(listener net.Listener) {
+	for {
+		conn, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		go serveEcho(conn)
+	}
+}
+
+// echoServer is loaded from outside: bench/echo.lua.
+func echoServer() {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		fail(err.Error())
+	}
+	fmt.Printf("listening at %d\n", listener.Addr().(*net.TCPAddr).Port)
+	acceptAll(listener)
 }
 
 func echoClient(address string, n int) {
@@ -43,15 +64,7 @@ func echo() {
 	if err != nil {
 		fail(err.Error())
 	}
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go serveEcho(conn)
-		}
-	}()
+	go acceptAll(listener)
 	functions := make([]func(), clients)
 	for i := range functions {
 		functions[i] = func() { echoClient(listener.Addr().String(), n) }

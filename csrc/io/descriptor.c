@@ -185,7 +185,7 @@ static int enlist(gr_descriptor *d) {
   if (!atomic_load(&d->registered)) {
     err = gr_poller_add(p, &d->pollee, d->fd);
     if (err == UV_EPERM) { // a regular file
-      atomic_store(&d->hung_up, true);
+      d->never_waits = true;
       err = 0;
     }
     atomic_store(&d->registered, err == 0);
@@ -200,7 +200,7 @@ static bool wait_once(gr_descriptor *d, gr_side *side, gr_wait_kind kind,
                       const uint64_t *deadline_ns, int *status) {
   gr_lock_lock(&d->lock);
   uint64_t until_ns = *deadline_ns;
-  bool is_ready = atomic_load(&side->ready) || atomic_load(&d->hung_up);
+  bool is_ready = atomic_load(&side->ready) || d->never_waits;
   if (d->closed)
     *status = GR_CLOSED;
   else if (is_ready)

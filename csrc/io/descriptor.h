@@ -44,9 +44,10 @@ typedef struct gr_descriptor {
   // Guarded by lock.
   unsigned users; // operations under way
   bool closed;
+  bool never_waits; // a regular file
   // Written under lock, read by operations under way.
   atomic_bool registered; // in a poller's set, or a file that needs none
-  atomic_bool hung_up;    // from now on it is always ready
+  atomic_bool hung_up;    // from now on every operation tries at once
   gr_side side[2];
 } gr_descriptor;
 

@@ -56,6 +56,38 @@ static bool reap(gr_process *p) {
   return done != 0;
 }
 
+static void reap_all(void);
+
+// The thread sanitizer keeps a signal that comes while a goroutine runs until
+// that very goroutine calls something that it knows, and it may be waiting for
+// its child: there they are looked at every now and then as well.
+#ifdef __SANITIZE_THREAD__
+static uv_timer_t looks;
+
+static void on_time(uv_timer_t *uv) {
+  (void)uv;
+  reap_all();
+}
+
+static void look_again(uv_loop_t *loop) {
+  static bool has_timer;
+  if (!has_timer)
+    has_timer = uv_timer_init(loop, &looks) == 0;
+  if (!uv_is_active((uv_handle_t *)&looks))
+    uv_timer_start(&looks, on_time, 10, 10);
+}
+
+static void stop_looking(void) {
+  uv_timer_stop(&looks);
+}
+#else
+static void look_again(uv_loop_t *loop) {
+  (void)loop;
+}
+
+static void stop_looking(void) {}
+#endif
+
 static void reap_all(void) {
   for (gr_link *at = children.head.next, *next; at != &children.head;
        at = next) {
@@ -66,8 +98,10 @@ static void reap_all(void) {
     gr_list_remove(&p->link);
     gr_process_release(p);
   }
-  if (gr_list_is_empty(&children))
+  if (gr_list_is_empty(&children)) {
     uv_signal_stop(&sigchld);
+    stop_looking();
+  }
 }
 
 static void on_sigchld(uv_signal_t *uv, int number) {
@@ -86,6 +120,7 @@ static int adopt(uv_loop_t *loop, void *arg) {
     return err;
   gr_process_retain(p);
   gr_list_push(&children, &p->link);
+  look_again(loop);
   reap_all();
   return 0;
 }

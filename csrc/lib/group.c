@@ -126,6 +126,7 @@ static int group_spawn(lua_State *L) {
   gr_block *call;
   gr_task *task;
   gr_run_options run = gr_spawn_read(L, 2, &first);
+  run.context = gr_run_self()->context;
   gr_run_where(L, creator);
   gr_member *place = reserve(L, group, first, &call);
   gr_goroutine *g =

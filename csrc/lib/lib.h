@@ -136,6 +136,12 @@ typedef struct gr_stream gr_stream;
 // Pushes a stream; takes over the reference.
 void gr_stream_push(lua_State *L, gr_stream *s);
 int gr_push_address(lua_State *L, const void *address);
+typedef struct gr_socket gr_socket;
+// The methods that listeners and datagram sockets share.
+int gr_socket_push_address(lua_State *L, gr_socket *s);
+int gr_socket_push_port(lua_State *L, gr_socket *s);
+int gr_socket_push_close(lua_State *L, gr_socket *s);
+int gr_socket_push_text(lua_State *L, gr_socket *s, const char *kind);
 int gr_wait_fd(lua_State *L);
 int gr_go_signal(lua_State *L);
 
@@ -220,6 +226,7 @@ typedef struct gr_run_options {
   uint64_t cpu_limit_ns; // 0: none
   uint64_t timeout_ns;   // from now; 0: none
   bool detached;         // nobody joins
+  gr_block *context;     // what it inherits, or NULL; stays the caller's
 } gr_run_options;
 
 // What runs a goroutine's function in its state.
@@ -365,6 +372,7 @@ void gr_lib_select(lua_State *L);
 void gr_lib_time(lua_State *L);
 void gr_lib_config(lua_State *L);
 void gr_lib_cancel(lua_State *L);
+void gr_lib_context(lua_State *L);
 void gr_lib_sync(lua_State *L);
 void gr_sync_add_types(void); // of handles, to messages
 void gr_lib_mutex(lua_State *L);

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "io/dns.h"
 #include "io/socket.h"
@@ -23,61 +24,67 @@ const gr_handle_type gr_listener_type = {"goroutines.listener", socket_retain,
 
 // --- arguments ---
 
-static int check_port(lua_State *L, int index, int arg, const char *name) {
-  return (int)gr_arg_integer(L, index, arg, name, 0, 65535);
+static int check_port(lua_State *L, int arg, const char *name) {
+  return (int)gr_arg_integer(L, arg, arg, name, 0, 65535);
 }
 
-static bool option_flag(lua_State *L, int index, int arg, const char *name,
+// Options of the table at index `arg`, if there is one: true, and the value is
+// on top, when it has the key.
+static bool push_option(lua_State *L, int arg, const char *key) {
+  if (!lua_istable(L, arg))
+    return false;
+  if (lua_getfield(L, arg, key) != LUA_TNIL)
+    return true;
+  lua_pop(L, 1);
+  return false;
+}
+
+static bool option_flag(lua_State *L, int arg, const char *name,
                         const char *key, bool otherwise) {
-  bool value = otherwise;
-  if (!lua_istable(L, index))
-    return value;
-  if (lua_getfield(L, index, key) != LUA_TNIL) {
-    if (!lua_isboolean(L, -1))
-      gr_option_error(L, arg, name, key, "boolean expected");
-    value = lua_toboolean(L, -1);
-  }
+  if (!push_option(L, arg, key))
+    return otherwise;
+  if (!lua_isboolean(L, -1))
+    gr_option_error(L, arg, name, key, "boolean expected");
+  bool value = lua_toboolean(L, -1);
   lua_pop(L, 1);
   return value;
 }
 
 // A number that is not NaN, or `otherwise`.
-static lua_Number option_number(lua_State *L, int index, int arg,
-                                const char *name, const char *key,
-                                lua_Number otherwise) {
-  lua_Number value = otherwise;
-  if (!lua_istable(L, index))
-    return value;
-  if (lua_getfield(L, index, key) != LUA_TNIL) {
-    if (lua_type(L, -1) != LUA_TNUMBER || isnan(lua_tonumber(L, -1)))
-      gr_option_error(L, arg, name, key, "number expected");
-    value = lua_tonumber(L, -1);
-  }
+static lua_Number option_number(lua_State *L, int arg, const char *name,
+                                const char *key, lua_Number otherwise) {
+  if (!push_option(L, arg, key))
+    return otherwise;
+  lua_Number value = lua_tonumber(L, -1);
+  if (lua_type(L, -1) != LUA_TNUMBER || isnan(value))
+    gr_option_error(L, arg, name, key, "number expected");
   lua_pop(L, 1);
   return value;
 }
 
 // --- connecting ---
 
+// What to connect to, and how.
 typedef struct dial {
+  const char *host; // or an address that is written
+  int port;
+  gr_address path;
   uint64_t deadline_ns;
   bool nodelay;
   int keepalive_s;
 } dial;
 
-static dial read_dial(lua_State *L, int index, int arg, const char *name) {
+static void read_dial(lua_State *L, int arg, const char *name, dial *d) {
   static const char *const keys[] = {"timeout", "nodelay", "keepalive", NULL};
-  dial d = {.deadline_ns = GR_NEVER};
-  gr_arg_options(L, index, arg, name, keys);
-  d.nodelay = option_flag(L, index, arg, name, "nodelay", true);
-  lua_Number keepalive = option_number(L, index, arg, name, "keepalive", 0);
+  gr_arg_options(L, arg, arg, name, keys);
+  d->nodelay = option_flag(L, arg, name, "nodelay", true);
+  lua_Number keepalive = option_number(L, arg, name, "keepalive", 0);
   if (keepalive > 32767)
     gr_option_error(L, arg, name, "keepalive",
                     "at most 32767 seconds expected");
-  d.keepalive_s = keepalive > 0 ? (int)ceil(keepalive) : 0;
-  lua_Number timeout = option_number(L, index, arg, name, "timeout", HUGE_VAL);
-  d.deadline_ns = gr_deadline_after(timeout);
-  return d;
+  d->keepalive_s = keepalive > 0 ? (int)ceil(keepalive) : 0;
+  d->deadline_ns =
+      gr_deadline_after(option_number(L, arg, name, "timeout", HUGE_VAL));
 }
 
 // Of what time is left each address that is left gets its part, but no less
@@ -110,10 +117,9 @@ static int connect_any(const gr_addresses *addresses, const dial *d,
   return first;
 }
 
-static int connect_host(const char *host, int port, const dial *d,
-                        gr_stream **out) {
+static int connect_host(const dial *d, gr_stream **out) {
   gr_addresses addresses;
-  int status = gr_resolve(host, port, d->deadline_ns, &addresses);
+  int status = gr_resolve(d->host, d->port, d->deadline_ns, &addresses);
   if (status == 0)
     status = connect_any(&addresses, d, out);
   free(addresses.list);
@@ -124,25 +130,35 @@ static int connect_host(const char *host, int port, const dial *d,
   return status;
 }
 
-static int net_connect(lua_State *L) {
-  gr_arg_count(L, 3, "connect");
-  const char *host = gr_arg_text(L, 1, 1, "connect");
-  int port = check_port(L, 2, 2, "connect");
-  dial d = read_dial(L, 3, 3, "connect");
+static int connect_path(const dial *d, gr_stream **out) {
+  return gr_connect(&d->path, GR_STREAM_UNIX, d->deadline_ns, out);
+}
+
+static int push_connected(lua_State *L, const char *name,
+                          int (*connect)(const dial *, gr_stream **),
+                          const dial *d) {
   gr_stream *s = NULL;
   int status;
-  if (!*host || !strcmp(host, "*"))
-    host = "localhost";
   gr_wait_point(L);
   do {
     gr_enter();
-    status = connect_host(host, port, &d, &s);
+    status = connect(d, &s);
     gr_leave();
   } while (gr_io_again(L, status));
   if (status)
-    return gr_io_push_failure(L, status, "connect");
+    return gr_io_push_failure(L, status, name);
   gr_stream_push(L, s);
   return 1;
+}
+
+static int net_connect(lua_State *L) {
+  gr_arg_count(L, 3, "connect");
+  dial d = {.host = gr_arg_text(L, 1, 1, "connect"),
+            .port = check_port(L, 2, "connect")};
+  read_dial(L, 3, "connect", &d);
+  if (!*d.host || !strcmp(d.host, "*"))
+    d.host = "localhost";
+  return push_connected(L, "connect", connect_host, &d);
 }
 
 static void check_path(lua_State *L, const char *name, gr_address *a) {
@@ -154,39 +170,33 @@ static void check_path(lua_State *L, const char *name, gr_address *a) {
 }
 
 static int net_connect_unix(lua_State *L) {
-  gr_address a;
+  dial d = {0};
   gr_arg_count(L, 2, "connect_unix");
-  check_path(L, "connect_unix", &a);
-  dial d = read_dial(L, 2, 2, "connect_unix");
-  gr_stream *s = NULL;
-  int status;
-  gr_wait_point(L);
-  do {
-    gr_enter();
-    status = gr_connect(&a, GR_STREAM_UNIX, d.deadline_ns, &s);
-    gr_leave();
-  } while (gr_io_again(L, status));
-  if (status)
-    return gr_io_push_failure(L, status, "connect_unix");
-  gr_stream_push(L, s);
-  return 1;
+  check_path(L, "connect_unix", &d.path);
+  read_dial(L, 2, "connect_unix", &d);
+  return push_connected(L, "connect_unix", connect_path, &d);
 }
 
 // --- listening ---
 
-static gr_listen_options read_listen(lua_State *L, int index, int arg,
-                                     const char *name) {
+// Where to listen, and how.
+typedef struct place {
+  const char *host; // or an address that is written
+  int port;
+  gr_address path;
+  gr_listen_options options;
+} place;
+
+static void read_listen(lua_State *L, int arg, const char *name, place *p) {
   static const char *const keys[] = {"backlog", "reuseport", "ipv6only", NULL};
-  gr_listen_options o = {.backlog = SOMAXCONN};
-  gr_arg_options(L, index, arg, name, keys);
-  lua_Number backlog = option_number(L, index, arg, name, "backlog", SOMAXCONN);
+  gr_arg_options(L, arg, arg, name, keys);
+  lua_Number backlog = option_number(L, arg, name, "backlog", SOMAXCONN);
   if (!(backlog >= 1 && backlog <= 65535))
     gr_option_error(L, arg, name, "backlog",
                     "a number from 1 to 65535 expected");
-  o.backlog = (int)backlog;
-  o.reuseport = option_flag(L, index, arg, name, "reuseport", false);
-  o.ipv6only = option_flag(L, index, arg, name, "ipv6only", false);
-  return o;
+  p->options.backlog = (int)backlog;
+  p->options.reuseport = option_flag(L, arg, name, "reuseport", false);
+  p->options.ipv6only = option_flag(L, arg, name, "ipv6only", false);
 }
 
 static int listen_at(const gr_address *a, gr_stream_kind kind,
@@ -198,54 +208,62 @@ static int listen_at(const gr_address *a, gr_stream_kind kind,
   return *out ? 0 : GR_NOMEM;
 }
 
-static int listen_on(const char *host, int port, const gr_listen_options *o,
-                     gr_socket **out) {
+static int listen_host(const place *p, gr_socket **out) {
   gr_addresses addresses;
-  int status = gr_resolve(host, port, GR_NEVER, &addresses);
+  int status = gr_resolve(p->host, p->port, GR_NEVER, &addresses);
   if (status == 0)
-    status = listen_at(&addresses.list[0], GR_STREAM_TCP, o, out);
+    status = listen_at(&addresses.list[0], GR_STREAM_TCP, &p->options, out);
   free(addresses.list);
   return status;
 }
 
-static int net_listen(lua_State *L) {
-  gr_arg_count(L, 3, "listen");
-  const char *host = gr_arg_text(L, 1, 1, "listen");
-  int port = check_port(L, 2, 2, "listen");
-  gr_listen_options o = read_listen(L, 3, 3, "listen");
+// The path is removed when the listener is closed.
+static int listen_path(const place *p, gr_socket **out) {
+  const char *path = p->path.local.sun_path;
+  char *copy = strdup(path);
+  if (!copy)
+    return GR_NOMEM;
+  int status = listen_at(&p->path, GR_STREAM_UNIX, &p->options, out);
+  if (status == 0)
+    (*out)->path = copy;
+  else
+    free(copy);
+  if (status == GR_NOMEM)
+    unlink(path); // it has been made
+  return status;
+}
+
+static int push_listening(lua_State *L, const char *name,
+                          int (*start)(const place *, gr_socket **),
+                          const place *p) {
   gr_socket *s = NULL;
   int status;
   gr_wait_point(L);
   do {
     gr_enter();
-    status = listen_on(host, port, &o, &s);
+    status = start(p, &s);
     gr_leave();
   } while (gr_io_again(L, status));
   if (status)
-    return gr_io_push_failure(L, status, "listen");
+    return gr_io_push_failure(L, status, name);
   gr_handle_push(L, &gr_listener_type, s, 0);
   return 1;
 }
 
-// The path is removed when the listener is closed.
+static int net_listen(lua_State *L) {
+  gr_arg_count(L, 3, "listen");
+  place p = {.host = gr_arg_text(L, 1, 1, "listen"),
+             .port = check_port(L, 2, "listen")};
+  read_listen(L, 3, "listen", &p);
+  return push_listening(L, "listen", listen_host, &p);
+}
+
 static int net_listen_unix(lua_State *L) {
-  gr_address a;
+  place p = {0};
   gr_arg_count(L, 2, "listen_unix");
-  check_path(L, "listen_unix", &a);
-  gr_listen_options o = read_listen(L, 2, 2, "listen_unix");
-  gr_socket *s = NULL;
-  char *path = strdup(a.local.sun_path);
-  gr_enter();
-  int status = path ? listen_at(&a, GR_STREAM_UNIX, &o, &s) : GR_NOMEM;
-  gr_leave();
-  if (status) {
-    free(path);
-    gr_io_again(L, status);
-    return gr_io_push_failure(L, status, "listen_unix");
-  }
-  s->path = path;
-  gr_handle_push(L, &gr_listener_type, s, 0);
-  return 1;
+  check_path(L, "listen_unix", &p.path);
+  read_listen(L, 2, "listen_unix", &p);
+  return push_listening(L, "listen_unix", listen_path, &p);
 }
 
 // --- listeners ---
@@ -282,44 +300,24 @@ static int listener_call(lua_State *L) {
   return status ? gr_io_end_loop(L, status, "accept") : 1;
 }
 
+static gr_socket *check_self(lua_State *L, const char *name) {
+  return gr_arg_self(L, &gr_listener_type, name);
+}
+
 static int listener_address(lua_State *L) {
-  gr_address a;
-  gr_socket *s = gr_arg_self(L, &gr_listener_type, "address");
-  gr_arg_count(L, 1, "address");
-  int status = gr_socket_address(&s->d, false, &a);
-  return status ? gr_io_push_failure(L, status, "address")
-                : gr_push_address(L, &a);
+  return gr_socket_push_address(L, check_self(L, "address"));
 }
 
 static int listener_port(lua_State *L) {
-  gr_address a;
-  char text[GR_ADDRESS_TEXT];
-  gr_socket *s = gr_arg_self(L, &gr_listener_type, "port");
-  gr_arg_count(L, 1, "port");
-  int status = gr_socket_address(&s->d, false, &a);
-  if (status)
-    return gr_io_push_failure(L, status, "port");
-  int port = gr_address_text(&a, text);
-  if (port < 0)
-    lua_pushnil(L);
-  else
-    lua_pushinteger(L, port);
-  return 1;
+  return gr_socket_push_port(L, check_self(L, "port"));
 }
 
 static int listener_close(lua_State *L) {
-  gr_socket *s = gr_arg_self(L, &gr_listener_type, "close");
-  gr_enter();
-  bool done = gr_socket_close(s);
-  gr_leave();
-  return gr_io_push_result(L, done ? 0 : GR_CLOSED, "close");
+  return gr_socket_push_close(L, check_self(L, "close"));
 }
 
 static int listener_tostring(lua_State *L) {
-  gr_socket *s = gr_arg_self(L, &gr_listener_type, "tostring");
-  lua_pushfstring(L, "listener: %p%s", (void *)s,
-                  gr_descriptor_is_closed(&s->d) ? " (closed)" : "");
-  return 1;
+  return gr_socket_push_text(L, check_self(L, "tostring"), "listener");
 }
 
 // --- names ---

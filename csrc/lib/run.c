@@ -327,6 +327,8 @@ static GR_NORETURN void end(lua_State *L, lifetime *life) {
   life->task->is_ending = true; // finalizers are not struck
   if (L)
     gr_state_close(L);
+  gr_block_release(life->task->context); // the task may be kept for long
+  life->task->context = NULL;
   if (gr_is_child()) { // nobody else is there to go on
     if (life->state == GR_TASK_FAILED)
       put_report(life->task->report);
@@ -375,6 +377,8 @@ gr_goroutine *gr_run_prepare(gr_block *call, const gr_run_options *o,
   (*task)->g = g;
   (*task)->parent = parent;
   (*task)->detached = o->detached;
+  if (o->context)
+    (*task)->context = gr_block_retain(o->context);
   (*task)->memory_limit = o->memory_limit;
   (*task)->cpu_limit_ns = o->cpu_limit_ns;
   atomic_store(&g->cpu_limit_ns, o->cpu_limit_ns);
@@ -391,9 +395,11 @@ void gr_run_launch(gr_goroutine *g, const gr_run_options *o) {
 
 gr_task *gr_run_start(lua_State *L, gr_block *call, const gr_run_options *o) {
   char creator[GR_CREATOR_BYTES];
-  gr_task *task;
+  gr_task *task, *self = gr_run_self();
+  gr_run_options inherited = *o;
+  inherited.context = self->context;
   gr_run_where(L, creator);
-  gr_goroutine *g = gr_run_prepare(call, o, creator, gr_run_self()->id, &task);
+  gr_goroutine *g = gr_run_prepare(call, &inherited, creator, self->id, &task);
   if (!g) {
     gr_block_release(call);
     luaL_error(L, "not enough memory");

@@ -86,6 +86,7 @@ static void make_module(lua_State *L) {
   gr_lib_select(L);
   gr_lib_config(L);
   gr_lib_cancel(L);
+  gr_lib_context(L);
   gr_lib_sync(L);
   make_callable(L);
   lua_pushvalue(L, -1);
@@ -275,8 +276,10 @@ void gr_state_close(lua_State *L) {
   g->current = NULL; // nothing is armed, if it is let go
   if (!gr_image_drop(L, at)) {
     g->current = L;
+    at->is_closing = true;
     lua_close(L);
     gr_self()->current = NULL;
+    gr_handle_release_late(at);
   }
   gr_arena_fini(&at->arena);
 }

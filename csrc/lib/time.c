@@ -111,11 +111,13 @@ typedef struct timed_call {
   gr_block *call;
   char creator[GR_CREATOR_BYTES];
   uint64_t parent;
+  gr_block *context; // that of the goroutine which made it, or NULL
 } timed_call;
 
 static void timed_call_free(void *arg) {
   timed_call *timed = arg;
   gr_block_release(timed->call);
+  gr_block_release(timed->context);
   free(timed);
 }
 
@@ -123,8 +125,8 @@ static gr_goroutine *start_timed(gr_timer *timer, uint64_t now_ns) {
   (void)now_ns;
   timed_call *timed = timer->arg;
   gr_task *task;
-  gr_goroutine *g = gr_run_prepare(gr_block_retain(timed->call),
-                                   &(gr_run_options){.detached = true},
+  gr_run_options run = {.detached = true, .context = timed->context};
+  gr_goroutine *g = gr_run_prepare(gr_block_retain(timed->call), &run,
                                    timed->creator, timed->parent, &task);
   if (!g) {
     gr_block_release(timed->call);
@@ -143,7 +145,9 @@ static gr_timer *new_timer(lua_State *L, gr_block *call) {
   }
   timer->keeps_itself = true;
   timed->call = call;
-  timed->parent = gr_run_self()->id;
+  gr_task *self = gr_run_self();
+  timed->parent = self->id;
+  timed->context = self->context ? gr_block_retain(self->context) : NULL;
   gr_run_where(L, timed->creator);
   return timer;
 }

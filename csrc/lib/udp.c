@@ -145,37 +145,19 @@ static int udp_receive(lua_State *L) {
 }
 
 static int udp_address(lua_State *L) {
-  gr_address a;
-  gr_arg_count(L, 1, "address");
-  int status = gr_socket_address(&check_self(L, "address")->d, false, &a);
-  return status ? gr_io_push_failure(L, status, "address")
-                : gr_push_address(L, &a);
+  return gr_socket_push_address(L, check_self(L, "address"));
 }
 
 static int udp_port(lua_State *L) {
-  gr_address a;
-  char text[GR_ADDRESS_TEXT];
-  gr_arg_count(L, 1, "port");
-  int status = gr_socket_address(&check_self(L, "port")->d, false, &a);
-  if (status)
-    return gr_io_push_failure(L, status, "port");
-  lua_pushinteger(L, gr_address_text(&a, text));
-  return 1;
+  return gr_socket_push_port(L, check_self(L, "port"));
 }
 
 static int udp_close(lua_State *L) {
-  gr_socket *s = check_self(L, "close");
-  gr_enter();
-  bool done = gr_socket_close(s);
-  gr_leave();
-  return gr_io_push_result(L, done ? 0 : GR_CLOSED, "close");
+  return gr_socket_push_close(L, check_self(L, "close"));
 }
 
 static int udp_tostring(lua_State *L) {
-  gr_socket *s = check_self(L, "tostring");
-  lua_pushfstring(L, "udp: %p%s", (void *)s,
-                  gr_descriptor_is_closed(&s->d) ? " (closed)" : "");
-  return 1;
+  return gr_socket_push_text(L, check_self(L, "tostring"), "udp");
 }
 
 static const luaL_Reg udp_methods[] = {

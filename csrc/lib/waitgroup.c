@@ -70,10 +70,10 @@ static void count_down(void *arg) {
 
 static gr_goroutine *prepare(lua_State *L, gr_waitgroup *wg, gr_block *call) {
   char creator[GR_CREATOR_BYTES];
-  gr_task *task;
+  gr_task *task, *self = gr_run_self();
+  gr_run_options run = {.detached = true, .context = self->context};
   gr_run_where(L, creator);
-  gr_goroutine *g = gr_run_prepare(call, &(gr_run_options){.detached = true},
-                                   creator, gr_run_self()->id, &task);
+  gr_goroutine *g = gr_run_prepare(call, &run, creator, self->id, &task);
   if (!g)
     return NULL;
   gr_cancel_inherit(L, g);

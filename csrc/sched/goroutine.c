@@ -60,10 +60,10 @@ static bool is_last_locked(void) {
 // Claims the main that waits to be the last, if it is.
 static gr_goroutine *claim_last_locked(void) {
   gr_goroutine *g = gr_the_sched.waits_for_others;
-  if (!g || !is_last_locked())
+  unsigned ticket = g ? atomic_load(&g->claim) : 0;
+  if (!g || !is_last_locked() || (ticket & GR_CLAIM_MASK) != GR_CLAIM_OPEN)
     return NULL;
   gr_the_sched.waits_for_others = NULL;
-  unsigned ticket = atomic_load(&g->claim);
   return gr_wait_claim(g, ticket, GR_CLAIM_OBJECT) ? g : NULL;
 }
 
@@ -79,9 +79,16 @@ static void commit_wait(gr_goroutine *g, void *arg) {
 
 bool gr_wait_for_others(void) {
   gr_goroutine *g = gr_self();
-  gr_wait_open(g);
-  gr_park(GR_WAIT_OTHERS, NULL, GR_NEVER, commit_wait, NULL);
-  return gr_wait_reason(g) == GR_CLAIM_OBJECT;
+  for (;;) { // a cancellation may wake it earlier
+    gr_wait_ignore_cancel();
+    gr_wait_open(g);
+    gr_park(GR_WAIT_OTHERS, NULL, GR_NEVER, commit_wait, NULL);
+    if (gr_wait_reason(g) != GR_CLAIM_CANCEL)
+      return gr_wait_reason(g) == GR_CLAIM_OBJECT;
+    gr_lock_lock(&gr_the_sched.lock);
+    gr_the_sched.waits_for_others = NULL; // only while it is parked
+    gr_lock_unlock(&gr_the_sched.lock);
+  }
 }
 
 void gr_goroutine_free(gr_goroutine *g) {

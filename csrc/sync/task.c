@@ -72,6 +72,7 @@ void gr_task_release(gr_task *task) {
   gr_block_release(task->call);
   gr_block_release(task->outcome);
   gr_block_release(task->event);
+  gr_block_release(task->context);
   if (task->why)
     gr_object_release(task->why);
   free(task->report);

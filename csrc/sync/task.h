@@ -36,6 +36,8 @@ typedef struct gr_task {
   unsigned shields; // calls of go.shield that it is in
   struct gr_closing *closing; // the time that its handlers have; or NULL
   uint32_t waits_seen;        // of the goroutine's, when a hook last looked
+  gr_block *context;          // what go.context gives, or NULL
+  int context_depth;          // calls of go.with_context that it is in
 
   gr_lock lock;
 

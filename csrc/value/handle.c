@@ -6,6 +6,7 @@
 #include "value/handle.h"
 
 #include <lauxlib.h>
+#include <stdlib.h>
 
 #include "base/random.h"
 
@@ -95,6 +96,37 @@ static void push_metatable(lua_State *L, const gr_handle_type *type) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, type);
 }
 
+// --- what is made in a finalizer while the state is closed ---
+
+typedef struct gr_late_handle {
+  struct gr_late_handle *next;
+  const gr_handle_type *type;
+  void *object;
+} gr_late_handle;
+
+static void note_late(lua_State *L, gr_home *home, gr_handle *handle) {
+  gr_late_handle *late = malloc(sizeof *late);
+  if (!late) {
+    handle->object = NULL; // it stays the caller's
+    atomic_fetch_sub(&handle_count, 1);
+    luaL_error(L, "not enough memory");
+  }
+  *late = (gr_late_handle){home->late, handle->type, handle->object};
+  home->late = late;
+}
+
+void gr_handle_release_late(gr_home *home) {
+  for (gr_late_handle *late; (late = home->late);) {
+    home->late = late->next;
+    atomic_fetch_sub(&handle_count, 1);
+    if (!gr_is_child())
+      late->type->release(late->object);
+    free(late);
+  }
+}
+
+// --- making them ---
+
 static int push_protected(lua_State *L) {
   wanted *want = lua_touserdata(L, 1);
   const void *key = key_of(want);
@@ -108,8 +140,11 @@ static int push_protected(lua_State *L) {
   *handle = (gr_handle){gr_handle_mark, want->type, want->object, want->view};
   push_metatable(L, want->type);
   lua_setmetatable(L, -2);
-  want->object = NULL; // the userdata has it now
   atomic_fetch_add(&handle_count, 1);
+  gr_home *home = gr_home_find(L);
+  if (GR_UNLIKELY(home && home->is_closing))
+    note_late(L, home, handle);
+  want->object = NULL; // the userdata has it now
   lua_pushvalue(L, -1);
   lua_rawsetp(L, -3, key);
   return 1;

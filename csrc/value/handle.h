@@ -8,6 +8,7 @@
 #include <lua.h>
 
 #include "base/base.h"
+#include "value/home.h"
 
 typedef struct gr_handle_type {
   const char *name; // of its metatable, and in messages
@@ -59,6 +60,10 @@ static inline gr_handle *gr_handle_test(lua_State *L, int index,
 
 // What its finalizer does. Calls no Lua.
 void gr_handle_release(gr_handle *handle);
+
+// Releases those that were made while the state was closed, which Lua does not
+// finalize. After that.
+void gr_handle_release_late(gr_home *home);
 
 // How many handle userdata exist in all states.
 unsigned gr_handle_count(void);

@@ -16,6 +16,9 @@ typedef struct gr_home {
   size_t soft_limit;  // `limit` but for a grace after it was reached
   bool refused;       // the last request for more
   bool warns, warning_continues;
+  // While Lua closes it: what is made now is not finalized.
+  bool is_closing;
+  struct gr_late_handle *late;  // see handle.c
   const struct gr_image *image; // of which it is a copy, or NULL: built
   ptrdiff_t distance;           // from the model
   // Of a copy: whether it has modules besides those of the model, which have
@@ -31,7 +34,8 @@ void *gr_home_allocate(void *arg, void *block, size_t old_bytes,
                        size_t new_bytes);
 
 gr_home *gr_home_of(lua_State *L);      // of a goroutine, not of main
-gr_home *gr_home_of_copy(lua_State *L); // of any state: NULL if it is none
+gr_home *gr_home_find(lua_State *L);    // of any state: NULL if it has none
+gr_home *gr_home_of_copy(lua_State *L); // the same if it is no copy
 void gr_home_lift_limit(gr_home *home);
 
 #endif
