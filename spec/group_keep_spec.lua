@@ -20,14 +20,14 @@ local function kept_after(options, n, take, f)
     end
     assert(g:wait())
     -- The last references go a moment after the wait.
-    local since, after = go.now()
-    repeat
+    local function more()
       collectgarbage()
-      after = go.stats().messages
-      go.yield()
-    until after <= before or go.now() - since > 0.05
-    if f then return after - before, f(g) end
-    return after - before
+      return go.stats().messages - before
+    end
+    local since = go.now()
+    while more() > 0 and go.now() - since < 0.05 do go.yield() end
+    if f then return more(), f(g) end
+    return more()
   end)
   return select(2, assert(task:join()))
 end
