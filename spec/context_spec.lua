@@ -201,7 +201,7 @@ describe("go.with_context", function()
     local kept, channels = nil, helper.baseline().channels
     for _ = 1, 3 do
       pcall(go.with_context, { ch = go.chan() }, function()
-        assert.equal("goroutines.chan", getmetatable(go.context().ch).__name)
+        assert.equal("goroutines.chan", getmetatable(go.context().ch))
         kept = go.spawn(function() return go.context().ch ~= nil end)
         assert.is_true(results(kept))
         error("x")

@@ -266,6 +266,20 @@ describe("a finalizer runs exactly once", function()
     helper.check_baseline(baseline)
   end)
 
+  it("of a handle, which a program cannot call or change", function()
+    assert.equal("goroutines.chan", run(function() return getmetatable(go.chan()) end))
+    local baseline = helper.baseline()
+    for _ = 1, 100 do
+      go.spawn(function()
+        _G.kept = setmetatable({}, { __gc = function()
+          local ch = go.chan()
+          debug.getmetatable(ch).__gc(ch)
+        end })
+      end):join()
+    end
+    helper.check_baseline(baseline)
+  end)
+
   it("in each of a hundred thousand goroutines", function()
     local many = helper.within(1) > 1 and 2000 or 100000
     local finalizers, bodies = go.atomic(), go.atomic()

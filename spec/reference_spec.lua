@@ -5,7 +5,9 @@ local helper = require("spec.helper")
 local reference = generate.reference()
 
 -- Metamethods that every handle has, and that need no entry.
-local COMMON = { __gc = true, __index = true, __name = true, __tostring = true }
+local COMMON = {
+  __gc = true, __index = true, __metatable = true, __name = true, __tostring = true,
+}
 
 local function keys(t)
   local list = {}

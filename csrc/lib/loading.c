@@ -121,7 +121,8 @@ void gr_lib_loading(lua_State *L) {
   }
   lua_settop(L, top + 1);
   if (lua_getfield(L, -1, "package") == LUA_TTABLE &&
-      lua_getfield(L, -1, "loadlib") == LUA_TFUNCTION) {
+      lua_getfield(L, -1, "loadlib") == LUA_TFUNCTION &&
+      lua_tocfunction(L, -1) != package_loadlib) {
     lua_pushcclosure(L, package_loadlib, 1);
     lua_setfield(L, -2, "loadlib");
   }

@@ -85,7 +85,8 @@ static void replace(lua_State *L, const char *library, const char *name,
   if (!needs_stock) {
     lua_pushcfunction(L, function);
     lua_setfield(L, -2, name);
-  } else if (lua_getfield(L, -1, name) == LUA_TFUNCTION) {
+  } else if (lua_getfield(L, -1, name) == LUA_TFUNCTION &&
+             lua_tocfunction(L, -1) != function) {
     lua_pushcclosure(L, function, 1);
     lua_setfield(L, -2, name);
   } else {

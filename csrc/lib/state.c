@@ -167,17 +167,28 @@ void gr_state_open(lua_State *L) {
 
 // --- states that are not full ---
 
+static int complete(lua_State *L) {
+  luaL_openlibs(L); // those that are there already stay
+  seed_random(L);
+  patch_libraries(L);
+  gr_state_push_module(L);
+  gr_modules_forget(L);
+  return 0;
+}
+
 void gr_state_complete(lua_State *L) {
   gr_goroutine *g = gr_self();
   if (!g->is_lean)
     return;
   luaL_checkstack(L, LUA_MINSTACK, NULL);
-  luaL_openlibs(L); // those that are there already stay
-  seed_random(L);
-  patch_libraries(L);
-  gr_state_push_module(L);
-  lua_pop(L, 1);
-  gr_modules_forget(L);
+  bool collects = lua_gc(L, LUA_GCISRUNNING) == 1;
+  lua_gc(L, LUA_GCSTOP); // a finalizer might come here, too
+  lua_pushcfunction(L, complete);
+  int failed = lua_pcall(L, 0, 0, 0);
+  if (collects)
+    lua_gc(L, LUA_GCRESTART);
+  if (failed)
+    lua_error(L);
   g->is_lean = false;
 }
 
@@ -281,7 +292,8 @@ void gr_state_close(lua_State *L) {
     gr_self()->current = NULL;
     gr_handle_release_late(at);
   }
-  gr_arena_fini(&at->arena);
+  if (!gr_is_child()) // which ends; a lock may never be free there
+    gr_arena_fini(&at->arena);
 }
 
 void gr_state_init(void) {

@@ -27,12 +27,15 @@ typedef struct probe {
 static void *probe_allocate(void *arg, void *block, size_t old_bytes,
                             size_t new_bytes) {
   probe *p = arg;
-  (void)old_bytes;
   if (new_bytes == 0) {
     free(block);
     return NULL;
   }
-  void *resized = realloc(block, new_bytes);
+  if (!block)
+    old_bytes = 0;
+  char *resized = realloc(block, new_bytes);
+  if (resized && new_bytes > old_bytes) // all of it is looked at
+    memset(resized + old_bytes, 0, new_bytes - old_bytes);
   if (!p->block) {
     p->block = resized;
     p->bytes = new_bytes;

@@ -34,10 +34,57 @@ void gr_handle_release(gr_handle *handle) {
     handle->type->release(object);
 }
 
+// --- what is made in a finalizer while the state is closed ---
+
+typedef struct gr_late_handle {
+  struct gr_late_handle *next;
+  const gr_handle *handle; // whose memory may be gone
+  const gr_handle_type *type;
+  void *object;
+} gr_late_handle;
+
+// It is released by a call of its finalizer.
+static void forget_late(gr_home *home, const gr_handle *handle) {
+  for (gr_late_handle **at = &home->late, *late; (late = *at);) {
+    if (late->handle != handle) {
+      at = &late->next;
+      continue;
+    }
+    *at = late->next;
+    free(late);
+  }
+}
+
+static void note_late(lua_State *L, gr_home *home, gr_handle *handle) {
+  gr_late_handle *late = malloc(sizeof *late);
+  if (!late) {
+    handle->object = NULL; // it stays the caller's
+    atomic_fetch_sub(&handle_count, 1);
+    luaL_error(L, "not enough memory");
+  }
+  *late = (gr_late_handle){home->late, handle, handle->type, handle->object};
+  home->late = late;
+}
+
+void gr_handle_release_late(gr_home *home) {
+  for (gr_late_handle *late; (late = home->late);) {
+    home->late = late->next;
+    atomic_fetch_sub(&handle_count, 1);
+    if (!gr_is_child())
+      late->type->release(late->object);
+    free(late);
+  }
+}
+
+// --- metatables ---
+
 static int handle_gc(lua_State *L) {
   gr_handle *handle = gr_handle_get(L, 1);
   if (!handle)
     return luaL_error(L, "not a handle of this module");
+  gr_home *home = gr_home_find(L);
+  if (GR_UNLIKELY(home && home->late))
+    forget_late(home, handle);
   gr_handle_release(handle);
   return 0;
 }
@@ -56,6 +103,8 @@ void gr_handle_register(lua_State *L, const gr_handle_type *type) {
   lua_setfield(L, -2, "__name");
   lua_pushcfunction(L, handle_gc);
   lua_setfield(L, -2, "__gc");
+  lua_pushstring(L, type->name); // the finalizer is not the program's to change
+  lua_setfield(L, -2, "__metatable");
   lua_pushcfunction(L, handle_tostring);
   lua_setfield(L, -2, "__tostring");
   lua_pushvalue(L, -1);
@@ -94,35 +143,6 @@ static void push_metatable(lua_State *L, const gr_handle_type *type) {
     luaL_error(L, "this Lua state has no %s", type->name);
   type->open(L);
   lua_rawgetp(L, LUA_REGISTRYINDEX, type);
-}
-
-// --- what is made in a finalizer while the state is closed ---
-
-typedef struct gr_late_handle {
-  struct gr_late_handle *next;
-  const gr_handle_type *type;
-  void *object;
-} gr_late_handle;
-
-static void note_late(lua_State *L, gr_home *home, gr_handle *handle) {
-  gr_late_handle *late = malloc(sizeof *late);
-  if (!late) {
-    handle->object = NULL; // it stays the caller's
-    atomic_fetch_sub(&handle_count, 1);
-    luaL_error(L, "not enough memory");
-  }
-  *late = (gr_late_handle){home->late, handle->type, handle->object};
-  home->late = late;
-}
-
-void gr_handle_release_late(gr_home *home) {
-  for (gr_late_handle *late; (late = home->late);) {
-    home->late = late->next;
-    atomic_fetch_sub(&handle_count, 1);
-    if (!gr_is_child())
-      late->type->release(late->object);
-    free(late);
-  }
 }
 
 // --- making them ---

@@ -19,9 +19,9 @@ enum {
 // No text has these bytes in this order, no number is likely to be one of these
 // addresses, and the system puts nothing there.
 #ifndef __SANITIZE_THREAD__
-#define MODEL_AT 0x1CE1059E3000
+#define MODEL_AT 0x1CE1059F0000
 #else
-#define MODEL_AT 0x1CE1059000 // that tool lets programs use parts only
+#define MODEL_AT 0x1CE1050000 // that tool lets programs use parts only
 #endif
 
 typedef struct gr_image {

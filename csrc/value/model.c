@@ -147,7 +147,11 @@ static const char *make_twice(builder *b, lua_CFunction fill, void *argument) {
 static void *map(uintptr_t at) {
   void *memory = mmap((void *)at, GR_MODEL_BYTES, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
-  return memory == (void *)at ? memory : NULL;
+  if (memory == (void *)at)
+    return memory;
+  if (memory != MAP_FAILED)
+    munmap(memory, GR_MODEL_BYTES);
+  return NULL;
 }
 
 // Which words point into the model. (Others may point to where blocks were that

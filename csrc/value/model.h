@@ -21,7 +21,7 @@ typedef struct gr_model {
   uint32_t place_count;
 } gr_model;
 
-// Makes one at the address, a multiple of the page's size, with what
+// Makes one at the address, a multiple of 64 KB, the largest page, with what
 // `fill(argument)` makes of an empty state. Constant from then on. Returns why
 // there is none, or NULL.
 const char *gr_model_build(gr_model *model, uintptr_t at, lua_CFunction fill,

@@ -11,7 +11,7 @@ describe("main and a goroutine that computes", function()
     assert.equal("ok\n", helper.output({ [[
       local go = require("goroutines")
       go.procs(2)
-      for _ = 1, 100 do
+      for _ = 1, 30 do
         local stop = go.chan(1)
         local task = go.spawn(function() repeat until #stop > 0 end)
         while task:status() ~= "running" do go.yield() end
