@@ -3,9 +3,7 @@
 local go = require("goroutines")
 local helper = require("spec.helper")
 
-local function closing(f)
-  return setmetatable({}, { __close = f })
-end
+local closing = helper.closing
 
 local SHORT = 0.01
 

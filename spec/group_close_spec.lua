@@ -2,40 +2,10 @@
 
 local go = require("goroutines")
 local helper = require("spec.helper")
+local groups = require("spec.groups")
 
-local function closing(f)
-  return setmetatable({}, { __close = f })
-end
-
--- Waits for ever, until it is cancelled.
-local function forever()
-  go.sleep(3600)
-end
-
-local function fail(message)
-  error(message, 0)
-end
-
-local function id(...)
-  return ...
-end
-
-local PROCS = { 1, 2, 4 }
-
-local function assert_cancelled(reason, ok, err, ...)
-  assert.is_nil(ok)
-  assert.is_true(go.is_cancelled(err), tostring(err))
-  assert.same(reason, err.reason)
-  assert.equal(0, select("#", ...))
-end
-
-local function statuses(tasks)
-  local list = {}
-  for i, task in ipairs(tasks) do
-    list[i] = task:status()
-  end
-  return list
-end
+local closing, forever, fail, id = helper.closing, helper.forever, helper.fail, helper.id
+local PROCS, assert_cancelled, statuses = groups.PROCS, groups.assert_cancelled, groups.statuses
 
 describe("leaving the block of a group", function()
   it("waits for all", function()

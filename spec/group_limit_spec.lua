@@ -2,26 +2,10 @@
 
 local go = require("goroutines")
 local helper = require("spec.helper")
+local groups = require("spec.groups")
 
--- Waits for ever, until it is cancelled.
-local function forever()
-  go.sleep(3600)
-end
-
-local function fail(message)
-  error(message, 0)
-end
-
-local function id(...)
-  return ...
-end
-
-local PROCS = { 1, 2, 4 }
-
--- The group's wait, with a time limit that a correct group never reaches.
-local function wait(g)
-  return g:wait(helper.within(20))
-end
+local forever, fail, id = helper.forever, helper.fail, helper.id
+local PROCS, wait = groups.PROCS, groups.wait
 
 describe("the limit of a group", function()
   it("is never exceeded", function()

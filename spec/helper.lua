@@ -73,8 +73,25 @@ function helper.range(n)
   return values
 end
 
-local function closing(f)
+-- A value that calls `f` when it is closed.
+function helper.closing(f)
   return setmetatable({}, { __close = f })
+end
+
+local closing = helper.closing
+
+-- Functions for goroutines: one waits until it is cancelled, one fails, and one
+-- returns its arguments.
+function helper.forever()
+  go.sleep(3600)
+end
+
+function helper.fail(message)
+  error(message, 0)
+end
+
+function helper.id(...)
+  return ...
 end
 
 -- Sets the number of processors for the block: `local _ <close> = ...`.

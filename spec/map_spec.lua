@@ -1,30 +1,8 @@
 local go = require("goroutines")
 local helper = require("spec.helper")
+local maps = require("spec.maps")
 
--- What pairs gives, as a table.
-local function contents(m)
-  local t = {}
-  for k, v in pairs(m) do
-    assert.is_nil(t[k])
-    t[k] = v
-  end
-  return t
-end
-
--- A map, and a task that updates `key` of it from nothing to "new" as soon as
--- the channel is closed.
-local function updating(key)
-  local m, gate, inside = go.map(), go.chan(), go.chan()
-  local task = go.spawn({ name = "updater" }, function()
-    return m:update(key, function()
-      inside:close()
-      gate:recv()
-      return "new"
-    end)
-  end)
-  inside:recv()
-  return m, gate, task
-end
+local contents, updating = maps.contents, maps.updating
 
 describe("a map", function()
   it("keeps copies of values under keys", function()

@@ -526,6 +526,11 @@ function go.group(opts) end
 ---@class goroutines.group_options
 ---@field limit? integer how many of it may be alive at once, 1 to 2147483647; any number by default
 ---@field on_error? "cancel"|"collect" what happens when one fails: the rest is cancelled (the default), or goes on
+--- How long the group keeps a task that has ended, with its results. `"all"`: until
+--- the next round, the default. `"untaken"`: until `g:completed()` has given it;
+--- `g:results()` is misuse then. `"none"`: not at all; so is `g:completed()`. The first failure of a round is kept for `g:wait()`
+--- in any case.
+---@field keep? "all"|"untaken"|"none"
 
 --- The tasks of a group are in a scope of its own, which lies in the one that its
 --- maker was in: so a `go.with_timeout` around it cancels them, and cancelling the
@@ -536,9 +541,9 @@ function go.group(opts) end
 ---
 --- A group lives in rounds. A `g:wait()` that has waited for all ends one; with the
 --- next `g:spawn` another begins, in which failures and cancellations of the group
---- before are forgotten. Its tasks, with their results, are kept until then; a
---- program that starts goroutines without end, and never waits for all, is better
---- served by `go.waitgroup` and `go.semaphore`.
+--- before are forgotten. Its tasks, with their results, are kept until then: a group
+--- in which goroutines are started without end, and that is never waited for, should
+--- keep fewer (`keep = "none"`, or `"untaken"` where `g:completed()` takes them).
 ---
 --- A group that is collected without having been closed leaves its tasks alone.
 --- Tasks may start more in their own group; where it has a limit, they may come to
@@ -603,7 +608,8 @@ function g:cancel(reason) end
 ---
 --- Waits: until all those have ended that were started before the call.
 ---
---- Raises: `bad call of 'results' (by a goroutine of the group itself)`.
+--- Raises: `bad call of 'results' (by a goroutine of the group itself)`, or
+--- `(the group does not keep its tasks)`.
 ---
 --- Go: none; there tasks write to a slice
 ---@return table results a list of `table.pack(task:join())`: `{ true, results..., n = ... }` or `{ false, err, traceback, n = 3 }`
@@ -615,7 +621,8 @@ function g:results() end
 ---
 --- Waits: each step does, until one has ended.
 ---
---- Raises: `bad call of 'completed' (by a goroutine of the group itself)`.
+--- Raises: `bad call of 'completed' (by a goroutine of the group itself)`, or
+--- `(the group does not keep its tasks)`.
 ---
 --- Go: none; the idea is that of Python's `asyncio.as_completed`
 ---@return fun(): goroutines.task? next

@@ -17,6 +17,7 @@ const gr_handle_type gr_group_type = {"goroutines.group", gr_object_retain,
 typedef struct options {
   uint32_t limit;
   bool collects;
+  gr_group_keep keep;
 } options;
 
 static uint32_t read_limit(lua_State *L) {
@@ -40,12 +41,25 @@ static bool read_on_error(lua_State *L) {
   return collects;
 }
 
+static gr_group_keep read_keep(lua_State *L) {
+  static const char *const names[] = {"all", "untaken", "none"};
+  const char *what = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
+  for (int i = 0; i < 3; i++)
+    if (!strcmp(what, names[i]))
+      return (gr_group_keep)i;
+  gr_arg_error(L, 1, "group",
+               "option 'keep': \"all\", \"untaken\" or \"none\" expected");
+  return GR_KEEP_ALL;
+}
+
 static void read_option(lua_State *L, options *o) {
   const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?";
   if (!strcmp(key, "limit"))
     o->limit = read_limit(L);
   else if (!strcmp(key, "on_error"))
     o->collects = read_on_error(L);
+  else if (!strcmp(key, "keep"))
+    o->keep = read_keep(L);
   else
     gr_arg_error(L, 1, "group", lua_pushfstring(L, "unknown option '%s'", key));
 }
@@ -69,7 +83,7 @@ static int group_new(lua_State *L) {
   options o = check_options(L);
   gr_cancel_scope *parent = gr_cancel_scope_here(L);
   gr_enter();
-  gr_group *group = gr_group_new(parent, o.limit, o.collects);
+  gr_group *group = gr_group_new(parent, o.limit, o.collects, o.keep);
   if (parent)
     gr_object_release(parent);
   gr_leave();
@@ -141,6 +155,16 @@ static gr_group *check_outside(lua_State *L, const char *name) {
   if (gr_group_has(group, gr_run_self()))
     luaL_error(L, "bad call of '%s' (by a goroutine of the group itself)",
                name);
+  return group;
+}
+
+// The same for what asks for tasks that have ended: the group keeps as many as
+// that needs.
+static gr_group *check_keeps(lua_State *L, const char *name,
+                             gr_group_keep least) {
+  gr_group *group = check_outside(L, name);
+  if (group->keep > least)
+    luaL_error(L, "bad call of '%s' (the group does not keep its tasks)", name);
   return group;
 }
 
@@ -253,7 +277,7 @@ static void join_packed(lua_State *L) {
 }
 
 static int group_results(lua_State *L) {
-  gr_group *group = check_outside(L, "results");
+  gr_group *group = check_keeps(L, "results", GR_KEEP_ALL);
   gr_arg_count(L, 1, "results");
   gr_wait_point(L);
   lua_Integer count = push_tasks(L, group);
@@ -279,7 +303,7 @@ static gr_status take(void *arg, uint64_t deadline_ns) {
 static int next_completed(lua_State *L) {
   lua_settop(L, 0);
   lua_pushvalue(L, lua_upvalueindex(1));
-  taking t = {check_outside(L, "completed"), NULL};
+  taking t = {check_keeps(L, "completed", GR_KEEP_UNTAKEN), NULL};
   gr_sync_wait_for(L, take, &t, GR_NEVER);
   if (!t.task)
     return 0;
@@ -288,7 +312,7 @@ static int next_completed(lua_State *L) {
 }
 
 static int group_completed(lua_State *L) {
-  check_outside(L, "completed");
+  check_keeps(L, "completed", GR_KEEP_UNTAKEN);
   gr_arg_count(L, 1, "completed");
   lua_pushcclosure(L, next_completed, 1);
   return 1;

@@ -24,13 +24,18 @@ typedef struct wait {
 
 // --- making and freeing ---
 
+// It is in no list; or there is none: NULL.
+static void drop_member(gr_member *m) {
+  if (!m)
+    return;
+  gr_task_release(m->task);
+  free(m);
+}
+
 static void drop_members(gr_list *members) {
   gr_link *link;
-  while ((link = gr_list_pop(members))) {
-    gr_member *m = GR_CONTAINER(link, gr_member, in_round);
-    gr_task_release(m->task);
-    free(m);
-  }
+  while ((link = gr_list_pop(members)))
+    drop_member(GR_CONTAINER(link, gr_member, in_round));
 }
 
 static void fini(void *object) {
@@ -43,7 +48,8 @@ static void fini(void *object) {
     gr_object_release(group->why);
 }
 
-gr_group *gr_group_new(gr_cancel_scope *parent, uint32_t limit, bool collects) {
+gr_group *gr_group_new(gr_cancel_scope *parent, uint32_t limit, bool collects,
+                       gr_group_keep keep) {
   gr_cancel_scope *scope = gr_cancel_scope_new(parent, GR_NEVER);
   if (!scope)
     return NULL;
@@ -54,6 +60,7 @@ gr_group *gr_group_new(gr_cancel_scope *parent, uint32_t limit, bool collects) {
   }
   group->limit = limit;
   group->collects = collects;
+  group->keep = keep;
   group->scope = scope;
   gr_lock_init(&group->lock, GR_RANK_SYNC);
   gr_list_init(&group->members);
@@ -175,17 +182,30 @@ static void leave_locked(gr_group *group, gr_woken *woken) {
   tell_waiters_locked(group, woken);
 }
 
-// Gives one that has ended to who has waited longest for it, or keeps it.
-static void put_ended_locked(gr_member *m, gr_woken *woken) {
+// Nobody asks for a member any more that has ended: takes it out, for the
+// caller to drop; or keeps it: NULL.
+static gr_member *let_go_locked(gr_group *group, gr_member *m) {
+  if (group->keep == GR_KEEP_ALL || m->task == group->failed)
+    return NULL;
+  gr_list_remove(&m->in_round);
+  return m;
+}
+
+// Gives one that has ended to who has waited longest for it, or keeps it. What
+// is to be dropped, or NULL.
+static gr_member *put_ended_locked(gr_member *m, gr_woken *woken) {
   gr_group *group = m->group;
+  if (group->keep == GR_KEEP_NONE)
+    return let_go_locked(group, m);
   gr_waiter *w = gr_waiter_pop(&group->takers);
   if (!w) {
     gr_list_push(&group->ended, &m->in_ended);
-    return;
+    return NULL;
   }
   gr_task_retain(m->task);
   GR_CONTAINER(w, wait, self)->taken = m->task;
   gr_woken_add(woken, w->g);
+  return let_go_locked(group, m);
 }
 
 // If it is the first failure of the round, and nobody has cancelled that. The
@@ -218,10 +238,11 @@ static void member_ended(void *arg) {
   gr_woken woken;
   gr_woken_init(&woken);
   gr_lock_lock(&group->lock);
-  put_ended_locked(m, &woken);
-  leave_locked(group, &woken); // `m` may be freed from now on
+  gr_member *dropped = put_ended_locked(m, &woken);
+  leave_locked(group, &woken); // `m`, if it is kept, may be freed from now on
   gr_lock_unlock(&group->lock);
   gr_woken_ready(&woken);
+  drop_member(dropped);
   gr_object_release(group);
 }
 
@@ -377,10 +398,14 @@ gr_status gr_group_take(gr_group *group, gr_task **task) {
     *task = one.taken;
     return GR_OK;
   }
-  *task = link ? GR_CONTAINER(link, gr_member, in_ended)->task : NULL;
-  if (*task)
+  gr_member *m = link ? GR_CONTAINER(link, gr_member, in_ended) : NULL;
+  *task = m ? m->task : NULL;
+  if (m) {
     gr_task_retain(*task);
+    m = let_go_locked(group, m);
+  }
   gr_lock_unlock(&group->lock);
+  drop_member(m);
   return GR_OK;
 }
 

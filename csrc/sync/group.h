@@ -18,14 +18,23 @@
 #include "sync/task.h"
 #include "sync/waiter.h"
 
+// How long a round keeps a task that has ended. The first failure of a round it
+// keeps in any case.
+typedef enum gr_group_keep {
+  GR_KEEP_ALL,     // until the next round
+  GR_KEEP_UNTAKEN, // until completed() has given it
+  GR_KEEP_NONE,
+} gr_group_keep;
+
 // Invariants, under the lock:
 //   nobody waits in `spawners` while fewer than `limit` are alive;
 //   nobody waits in `takers` while `ended` is not empty, nor in `takers` or
 //   `waiters` while none is alive.
 typedef struct gr_group {
   gr_object object;
-  uint32_t limit; // how many may be alive; 0: any number. Constant
-  bool collects;  // a failure does not cancel the rest. Constant
+  uint32_t limit;     // how many may be alive; 0: any number. Constant
+  bool collects;      // a failure does not cancel the rest. Constant
+  gr_group_keep keep; // constant
 
   // Written under the lock; read by dumps.
   atomic_uint alive; // tasks that have not ended, and those just being started
@@ -33,7 +42,7 @@ typedef struct gr_group {
   gr_lock lock;
 
   // Guarded by lock.
-  gr_list members;        // of this round, in order of being started
+  gr_list members;        // of this round that are kept, in order of starting
   gr_list ended;          // those that completed() has not given, in order
   gr_list spawners;       // wait for a place
   gr_list waiters;        // wait for all
@@ -66,7 +75,8 @@ typedef struct gr_group_cursor {
 
 // With one reference, its scope in the parent (may be NULL); NULL when out of
 // memory.
-gr_group *gr_group_new(gr_cancel_scope *parent, uint32_t limit, bool collects);
+gr_group *gr_group_new(gr_cancel_scope *parent, uint32_t limit, bool collects,
+                       gr_group_keep keep);
 
 // Takes a place, waiting while there are too many alive. GR_CLOSED: the group
 // is. Running goroutine, inside the runtime.
