@@ -178,9 +178,8 @@ static void commit_unlock(gr_goroutine *g, void *arg) {
 static int enlist(gr_descriptor *d) {
   gr_processor *p =
       atomic_load_explicit(&gr_worker_self()->p, memory_order_relaxed);
-  int err = gr_poller_open(&p);
-  if (err)
-    return err;
+  int err = 0;
+  gr_poller_use(p);
   gr_lock_lock(&d->lock);
   if (!atomic_load(&d->registered)) {
     err = gr_poller_add(p, &d->pollee, d->fd);

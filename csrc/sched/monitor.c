@@ -10,12 +10,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #ifdef __linux__
 #include <linux/membarrier.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <unistd.h>
 #endif
 
 #include "sched/examine.h"
@@ -37,12 +37,11 @@ atomic_bool gr_interrupts_taken;
 static struct {
   pthread_t thread;
   gr_loop loop;
-  gr_watch watch; // of the descriptors of processors at which nobody sleeps
+  int watch; // a set of the descriptors of processors at which nobody sleeps
   uv_poll_t watch_poll;
-  gr_loop_request watch_request;
   gr_loop_request follow_request;
   atomic_bool follows; // that one is queued
-} monitor = {.watch = GR_WATCH_INIT};
+} monitor;
 
 // --- membarrier ---
 
@@ -356,17 +355,23 @@ static void fire_deadlines(round *r) {
 static void on_watch(uv_poll_t *poll, int status, int events) {
   (void)poll, (void)status, (void)events;
   gr_poller *ready[16];
-  unsigned count = gr_watch_take(&monitor.watch, ready, 16);
+  unsigned count = gr_watch_take(monitor.watch, ready, 16);
   for (unsigned i = 0; i < count; i++) {
     ready[i]->armed = false;
     gr_poller_collect(ready[i], false);
   }
 }
 
-static void watch_watch(gr_loop *loop, gr_loop_request *request) {
-  (void)request;
-  if (uv_poll_init(&loop->uv, &monitor.watch_poll, monitor.watch.fd) == 0)
-    uv_poll_start(&monitor.watch_poll, UV_READABLE, on_watch);
+static int open_watch(void) {
+  monitor.watch = gr_watch_new();
+  if (monitor.watch < 0)
+    return monitor.watch;
+  int err = uv_poll_init(&monitor.loop.uv, &monitor.watch_poll, monitor.watch);
+  if (!err)
+    err = uv_poll_start(&monitor.watch_poll, UV_READABLE, on_watch);
+  if (err)
+    close(monitor.watch);
+  return err;
 }
 
 // Has the next event of each be told to the monitor. One that was told before
@@ -374,15 +379,10 @@ static void watch_watch(gr_loop *loop, gr_loop_request *request) {
 static void watch_pollers(void) {
   gr_sched *s = &gr_the_sched;
   unsigned made = atomic_load(&s->processors_made);
-  bool is_first = monitor.watch.fd < 0;
   for (unsigned i = 0; i < made; i++) {
     gr_processor *p = atomic_load(&s->processors[i]);
-    if (atomic_load(&p->poller.fd) >= 0 && !p->poller.armed && is_unwatched(p))
-      p->poller.armed = gr_watch_arm(&monitor.watch, &p->poller);
-  }
-  if (is_first && monitor.watch.fd >= 0) {
-    monitor.watch_request.run = watch_watch;
-    gr_loop_submit(&monitor.loop, &monitor.watch_request);
+    if (atomic_load(&p->poller.is_used) && !p->poller.armed && is_unwatched(p))
+      p->poller.armed = gr_watch_arm(monitor.watch, &p->poller);
   }
 }
 
@@ -527,15 +527,21 @@ int gr_monitor_start(void) {
   int err = gr_loop_init(&monitor.loop);
   if (err)
     return err;
+  err = open_watch();
+  if (err) {
+    gr_loop_fini(&monitor.loop);
+    return err;
+  }
   atomic_store(&gr_monitor_wake_at, 0);
   sigset_t all, before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
   err = pthread_create(&monitor.thread, NULL, run_monitor, NULL);
   pthread_sigmask(SIG_SETMASK, &before, NULL);
-  if (err)
+  if (err) {
     gr_loop_fini(&monitor.loop);
-  else
+    close(monitor.watch);
+  } else
     pthread_detach(monitor.thread);
   return err ? uv_translate_sys_error(err) : 0;
 }

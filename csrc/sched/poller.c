@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Not under the loop's token: the kernel's own set may be changed and read by
-// any thread, so that only making a set (once a processor) asks for the token.
+// any thread, so that only the first use of a set asks for the token.
 #include "sched/poller.h"
 
 #include <errno.h>
@@ -112,18 +112,17 @@ static unsigned set_take(int set, event *events, unsigned room) {
 
 // --- a processor's set ---
 
-void gr_poller_init(gr_poller *poller) {
-  atomic_init(&poller->fd, -1);
+bool gr_poller_init(gr_poller *poller) {
+  atomic_init(&poller->is_used, false);
   gr_lock_init(&poller->lock, GR_RANK_LEAF);
+  poller->fd = set_new();
+  return poller->fd >= 0;
 }
 
 void gr_poller_fini(gr_poller *poller) {
-  int fd = atomic_load(&poller->fd);
-  if (fd < 0)
-    return;
   if (poller->is_watched)
     uv_poll_stop(&poller->watch);
-  close(fd);
+  close(poller->fd);
 }
 
 // Ends the sleep. The worker collects when its processor is in use again.
@@ -135,39 +134,24 @@ static void on_events(uv_poll_t *watch, int status, int events) {
 // collected between goroutines and by the monitor all the same.
 static void watch_set(gr_loop *loop, gr_loop_request *request) {
   gr_poller *poller = GR_CONTAINER(request, gr_poller, request);
-  if (uv_poll_init(&loop->uv, &poller->watch, atomic_load(&poller->fd)) != 0)
+  if (uv_poll_init(&loop->uv, &poller->watch, poller->fd) != 0)
     return;
   poller->is_watched =
       uv_poll_start(&poller->watch, UV_READABLE, on_events) == 0;
 }
 
-// One that is open, for those who cannot open another: a processor is never
-// freed. release in gr_poller_open, acquire there
-static _Atomic(gr_processor *) opened;
-
-int gr_poller_open(gr_processor **which) {
-  gr_processor *p = *which;
+void gr_poller_use(gr_processor *p) {
   gr_poller *poller = &p->poller;
-  if (atomic_load_explicit(&poller->fd, memory_order_acquire) >= 0)
-    return 0;
-  int fd = set_new(), none = -1;
-  if (fd < 0) {
-    *which = atomic_load_explicit(&opened, memory_order_acquire);
-    return *which ? 0 : fd;
-  }
-  if (!atomic_compare_exchange_strong(&poller->fd, &none, fd)) {
-    close(fd); // somebody else was quicker
-    return 0;
-  }
-  atomic_store_explicit(&opened, p, memory_order_release);
+  if (atomic_load_explicit(&poller->is_used, memory_order_relaxed) ||
+      atomic_exchange(&poller->is_used, true))
+    return;
   poller->request.run = watch_set;
   gr_loop_submit(&p->loop, &poller->request);
-  return 0;
 }
 
 int gr_poller_add(gr_processor *p, gr_pollee *pollee, int fd) {
   pollee->home = &p->poller;
-  int err = set_add(atomic_load(&p->poller.fd), fd, pollee);
+  int err = set_add(p->poller.fd, fd, pollee);
   if (err)
     pollee->home = NULL;
   return err;
@@ -175,7 +159,7 @@ int gr_poller_add(gr_processor *p, gr_pollee *pollee, int fd) {
 
 void gr_poller_remove(gr_pollee *pollee, int fd) {
   if (pollee->home)
-    set_remove(atomic_load(&pollee->home->fd), fd);
+    set_remove(pollee->home->fd, fd);
 }
 
 void gr_pollee_free(gr_pollee *pollee) {
@@ -217,12 +201,12 @@ static void end(gr_poller *poller) {
 }
 
 unsigned gr_poller_collect(gr_poller *poller, bool idle) {
-  int fd = atomic_load_explicit(&poller->fd, memory_order_acquire);
-  if (fd < 0 || !begin(poller))
+  if (!atomic_load_explicit(&poller->is_used, memory_order_relaxed) ||
+      !begin(poller))
     return 0;
   event events[BATCH];
   gr_goroutine *woken = NULL;
-  unsigned count = set_take(fd, events, BATCH);
+  unsigned count = set_take(poller->fd, events, BATCH);
   for (unsigned i = 0; i < count; i++) {
     gr_pollee *pollee = events[i].tag;
     pollee->deliver(pollee, events[i].events, &woken);
@@ -233,18 +217,17 @@ unsigned gr_poller_collect(gr_poller *poller, bool idle) {
 
 // --- the monitor's set of sets ---
 
-bool gr_watch_arm(gr_watch *watch, gr_poller *poller) {
-  int fd = atomic_load_explicit(&poller->fd, memory_order_acquire);
-  if (watch->fd < 0)
-    watch->fd = set_new();
-  return watch->fd >= 0 && set_add_once(watch->fd, fd, poller);
+int gr_watch_new(void) {
+  return set_new();
 }
 
-unsigned gr_watch_take(gr_watch *watch, gr_poller **pollers, unsigned room) {
+bool gr_watch_arm(int watch, gr_poller *poller) {
+  return set_add_once(watch, poller->fd, poller);
+}
+
+unsigned gr_watch_take(int watch, gr_poller **pollers, unsigned room) {
   event events[BATCH];
-  if (watch->fd < 0)
-    return 0;
-  unsigned count = set_take(watch->fd, events, room < BATCH ? room : BATCH);
+  unsigned count = set_take(watch, events, room < BATCH ? room : BATCH);
   for (unsigned i = 0; i < count; i++)
     pollers[i] = events[i].tag;
   return count;

@@ -39,7 +39,11 @@ struct gr_pollee {
 };
 
 struct gr_poller {
-  atomic_int fd; // -1 until the first descriptor is added; release, acquire
+  int fd; // constant
+  // From just before the first descriptor is added; until then nobody looks at
+  // the set. Sequentially consistent, before the waiter parks, so that the
+  // monitor's next round sees it; relaxed where a processor looks at its own.
+  atomic_bool is_used;
 
   gr_lock lock; // leaf
   // Guarded by lock.
@@ -53,17 +57,19 @@ struct gr_poller {
   bool armed; // the monitor watches it; the monitor's alone
 };
 
-void gr_poller_init(gr_poller *poller);
+// Makes the set: with the processor, and not when it is first used, so that a
+// program that is short of descriptors finds none taken by surprise. False when
+// there is none left.
+bool gr_poller_init(gr_poller *poller);
 
 // Closes the set; nothing is in it. Before its loop is closed.
 void gr_poller_fini(gr_poller *poller);
 
-// Makes the set of the processor if there is none yet; without descriptors left
-// for that, *p is another processor that has one. 0, or libuv's error code if
-// there is none. Any thread, no locks held.
-int gr_poller_open(gr_processor **p);
+// Has the processor's loop and the monitor watch the set from now on. Before
+// adding to it. Any thread, no locks held.
+void gr_poller_use(gr_processor *p);
 
-// Adds a descriptor to the set, which is open: changes from now on are
+// Adds a descriptor to the set, which is in use: changes from now on are
 // delivered, and what is ready now as the first of them. 0, or libuv's error
 // code: UV_EPERM for files that are always ready. Any thread; locks may be
 // held.
@@ -85,17 +91,13 @@ unsigned gr_poller_collect(gr_poller *poller, bool idle);
 
 // --- for the monitor: a set of sets, each of which is told once ---
 
-typedef struct gr_watch {
-  int fd; // -1: not yet needed, or not to be had
-} gr_watch;
-
-#define GR_WATCH_INIT                                                          \
-  { -1 }
+// Its descriptor, or libuv's error code.
+int gr_watch_new(void);
 
 // Has the next event in the set be told. False when that is not possible.
-bool gr_watch_arm(gr_watch *watch, gr_poller *poller);
+bool gr_watch_arm(int watch, gr_poller *poller);
 
 // The sets with events, at most `room`; they are no longer armed.
-unsigned gr_watch_take(gr_watch *watch, gr_poller **pollers, unsigned room);
+unsigned gr_watch_take(int watch, gr_poller **pollers, unsigned room);
 
 #endif

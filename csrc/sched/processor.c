@@ -12,12 +12,16 @@ gr_processor *gr_processor_new(uint32_t id, uint64_t seed) {
   gr_processor *p = calloc(1, sizeof *p);
   if (!p)
     return NULL;
+  if (!gr_poller_init(&p->poller)) {
+    free(p);
+    return NULL;
+  }
   if (gr_loop_init(&p->loop) != 0) {
+    gr_poller_fini(&p->poller);
     free(p);
     return NULL;
   }
   p->id = id;
-  gr_poller_init(&p->poller);
   gr_runq_init(&p->runq);
   gr_deadlines_init(&p->deadlines);
   gr_random_init(&p->random, seed);
