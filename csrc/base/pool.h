@@ -1,23 +1,24 @@
 // SPDX-License-Identifier: MIT
-// Equal pieces of memory, cut from large mappings that are never unmapped. The
-// piece that was given back last is the next one: its memory is in the caches
-// still. What has been idle for long gives its memory back to the system.
+// Equal pieces of memory, cut from slabs. Those in which a piece was given back
+// last are used first: their memory is in the caches still. A slab of which
+// nothing is used goes back to the system, unless little is free; and when
+// nearly all is free that the pool has, single pieces lose their memory, too.
 #ifndef GR_POOL_H
 #define GR_POOL_H
 
 #include "base/base.h"
+#include "base/list.h"
 #include "base/lock.h"
-
-typedef struct gr_pool_piece {
-  struct gr_pool_piece *next;
-} gr_pool_piece;
 
 typedef struct gr_pool {
   gr_lock lock;
   size_t piece_bytes; // constant
-  gr_pool_piece *warm;
-  gr_pool_piece *cold; // without memory, but at their ends
-  uint32_t warm_count;
+
+  // Guarded by lock.
+  gr_list warm;      // slabs with free pieces that have memory
+  gr_list cold;      // slabs whose free pieces have none
+  size_t warm_count; // of free pieces that have memory
+  size_t used;
 } gr_pool;
 
 // `bytes` are rounded up.

@@ -19,6 +19,8 @@ static void on_timer(uv_timer_t *timer) {
   (void)timer;
 }
 
+enum { SLEEP_MIN_NS = 50000 }; // so late may a deadline be for company
+
 static void on_tick(uv_poll_t *poll, int status, int events) {
   (void)status, (void)events;
   gr_loop *loop = poll->data;
@@ -81,8 +83,13 @@ void gr_loop_fini(gr_loop *loop) {
   GR_ASSERT(uv_loop_close(&loop->uv) == 0);
 }
 
+// Many that are near each other share a sleep: the timer's own cost, and that
+// of going to sleep, is that of ten goroutines. One that comes too early, for a
+// deadline that is gone, does no harm, and is cheaper than to change it.
 static void set_alarm(gr_loop *loop, uint64_t deadline_ns) {
-  if (loop->alarm_ns == deadline_ns)
+  if (deadline_ns != GR_NEVER && deadline_ns < gr_now_ns() + SLEEP_MIN_NS)
+    deadline_ns = gr_now_ns() + SLEEP_MIN_NS;
+  if (loop->alarm_ns <= deadline_ns)
     return;
   loop->alarm_ns = deadline_ns;
 #ifdef __linux__

@@ -116,10 +116,34 @@ gr_stack *gr_stack_new(void) {
   return stack;
 }
 
-// Gives all memory but the topmost KEEP_BYTES back to the system.
+// False if nothing in the range has memory, or is known to have.
+static bool is_touched(char *from, size_t bytes) {
+#ifdef __linux__
+  unsigned char pages[1024];
+  size_t step = sizeof pages * page_bytes();
+  for (; bytes; from += step, bytes -= step) {
+    step = step < bytes ? step : bytes;
+    if (mincore(from, step, pages) != 0)
+      return true;
+    for (size_t i = 0; i < (step + page_bytes() - 1) / page_bytes(); i++)
+      if (pages[i] & 1)
+        return true;
+  }
+  return false;
+#else
+  (void)from, (void)bytes;
+  return true;
+#endif
+}
+
+// Gives all memory but the topmost KEEP_BYTES back to the system. Few stacks
+// have more, and to look is cheap: taking memory away interrupts all threads.
 static void cool(gr_stack *stack) {
-  if (stack->size > KEEP_BYTES)
-    madvise(stack->base, stack->size - KEEP_BYTES, MADV_DONTNEED);
+  if (stack->size <= KEEP_BYTES)
+    return;
+  size_t bytes = stack->size - KEEP_BYTES;
+  if (is_touched(stack->base, bytes))
+    madvise(stack->base, bytes, MADV_DONTNEED);
 }
 
 void gr_stack_free(gr_stack *stack) {
