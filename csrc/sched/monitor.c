@@ -28,6 +28,7 @@ enum {
   COMPUTED_NS = 200000,  // who has used less CPU does not compute
   RUNNABLE_NS = 1000000, // runnable for so long and used CPU: computes
   WATCHED_NS = 2000000,  // after so long the watch begins anew
+  EVENTS_NS = 500000,    // when to look again whether a worker sees to events
   PATIENCE = 2,          // signals without effect before a processor is taken
 };
 
@@ -374,15 +375,22 @@ static int open_watch(void) {
   return err;
 }
 
-// Has the next event of each be told to the monitor. One that was told before
-// its worker fell asleep wakes both, once.
-static void watch_pollers(void) {
+// Has the next event of each be told to the monitor whose worker has not looked
+// for events since the last round. One that was told before its worker fell
+// asleep wakes both, once.
+static void watch_pollers(round *r) {
   gr_sched *s = &gr_the_sched;
   unsigned made = atomic_load(&s->processors_made);
   for (unsigned i = 0; i < made; i++) {
     gr_processor *p = atomic_load(&s->processors[i]);
-    if (atomic_load(&p->poller.is_used) && !p->poller.armed && is_unwatched(p))
+    if (!atomic_load(&p->poller.is_used) || p->poller.armed || !is_unwatched(p))
+      continue;
+    unsigned looks = atomic_load(&p->poller.looks);
+    if (looks == p->poller.seen_looks)
       p->poller.armed = gr_watch_arm(monitor.watch, &p->poller);
+    else
+      sooner(r, r->now_ns + EVENTS_NS);
+    p->poller.seen_looks = looks;
   }
 }
 
@@ -466,7 +474,7 @@ static void one_round(round *r) {
   r->slice_ns = atomic_load(&gr_the_sched.slice_ns);
   r->next_ns = GR_NEVER;
   fire_deadlines(r);
-  watch_pollers();
+  watch_pollers(r);
   interrupt_mains();
   look_at_workers(r);
   retire_threads(r);

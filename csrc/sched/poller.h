@@ -54,7 +54,12 @@ struct gr_poller {
   uv_poll_t watch;
   gr_loop_request request;
 
-  bool armed; // the monitor watches it; the monitor's alone
+  // How often somebody has looked at it, roughly: relaxed.
+  atomic_uint looks;
+
+  // The monitor's alone.
+  bool armed;          // it watches the set
+  unsigned seen_looks; // in its last round
 };
 
 // Makes the set: with the processor, and not when it is first used, so that a
