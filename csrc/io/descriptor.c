@@ -81,8 +81,7 @@ static void close_number(gr_descriptor *d) {
 bool gr_descriptor_close(gr_descriptor *d) {
   gr_goroutine *woken = NULL;
   gr_lock_lock(&d->lock);
-  bool was_closed = d->closed;
-  d->closed = true;
+  bool was_closed = atomic_exchange(&d->closed, true);
   bool last = !was_closed && d->users == 0;
   claim_all_locked(&d->side[GR_READ], &woken);
   claim_all_locked(&d->side[GR_WRITE], &woken);
@@ -91,13 +90,6 @@ bool gr_descriptor_close(gr_descriptor *d) {
     close_number(d);
   ready_all(woken);
   return !was_closed;
-}
-
-bool gr_descriptor_is_closed(gr_descriptor *d) {
-  gr_lock_lock(&d->lock);
-  bool closed = d->closed;
-  gr_lock_unlock(&d->lock);
-  return closed;
 }
 
 void gr_descriptor_free(gr_descriptor *d) {

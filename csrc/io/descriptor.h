@@ -42,10 +42,10 @@ typedef struct gr_descriptor {
 
   gr_lock lock; // nobody is woken while it is held
   // Guarded by lock.
-  unsigned users; // operations under way
-  bool closed;
+  unsigned users;   // operations under way
   bool never_waits; // a regular file
   // Written under lock, read by operations under way.
+  atomic_bool closed;
   atomic_bool registered; // in a poller's set, or a file that needs none
   atomic_bool hung_up;    // from now on every operation tries at once
   gr_side side[2];
@@ -108,7 +108,9 @@ void gr_descriptor_set_timeout(gr_descriptor *d, gr_direction direction,
 // it was closed already. Any thread.
 bool gr_descriptor_close(gr_descriptor *d);
 
-bool gr_descriptor_is_closed(gr_descriptor *d);
+static inline bool gr_descriptor_is_closed(gr_descriptor *d) {
+  return atomic_load(&d->closed);
+}
 
 // How many descriptors are open.
 unsigned gr_descriptor_count(void);

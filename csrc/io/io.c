@@ -48,13 +48,25 @@ ssize_t gr_sys_writev(int fd, const struct iovec *parts, size_t count) {
   return outcome(put);
 }
 
-ssize_t gr_sys_send(int fd, const struct msghdr *message) {
+ssize_t gr_sys_send(int fd, const void *from, size_t len) {
+  ssize_t put;
+  RETRY(put, send(fd, from, len, MSG_NOSIGNAL));
+  return outcome(put);
+}
+
+ssize_t gr_sys_recv(int fd, void *to, size_t room) {
+  ssize_t got;
+  RETRY(got, recv(fd, to, room, 0));
+  return outcome(got);
+}
+
+ssize_t gr_sys_sendmsg(int fd, const struct msghdr *message) {
   ssize_t put;
   RETRY(put, sendmsg(fd, message, MSG_NOSIGNAL));
   return outcome(put);
 }
 
-ssize_t gr_sys_recv(int fd, struct msghdr *message) {
+ssize_t gr_sys_recvmsg(int fd, struct msghdr *message) {
   ssize_t got;
   RETRY(got, recvmsg(fd, message, 0));
   return outcome(got);

@@ -31,8 +31,10 @@ const char *gr_io_name(int err);
 ssize_t gr_sys_read(int fd, void *to, size_t room);
 ssize_t gr_sys_write(int fd, const void *from, size_t len);
 ssize_t gr_sys_writev(int fd, const struct iovec *parts, size_t count);
-ssize_t gr_sys_send(int fd, const struct msghdr *message); // EPIPE, no signal
-ssize_t gr_sys_recv(int fd, struct msghdr *message);
+ssize_t gr_sys_send(int fd, const void *from, size_t len); // EPIPE, no signal
+ssize_t gr_sys_recv(int fd, void *to, size_t room);
+ssize_t gr_sys_sendmsg(int fd, const struct msghdr *message); // the same
+ssize_t gr_sys_recvmsg(int fd, struct msghdr *message);
 int gr_sys_accept(int fd);    // the descriptor does not block, nor is inherited
 int gr_sys_error(int result); // 0, or the error of a call that gave -1
 bool gr_sys_poll(int fd, short events); // ready now?

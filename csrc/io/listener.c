@@ -108,11 +108,11 @@ int gr_accept(gr_socket *s, uint64_t deadline_ns, gr_stream **out) {
 // --- datagrams ---
 
 static ssize_t receive_once(attempt *a) {
-  return gr_sys_recv(a->s->d.fd, &a->message);
+  return gr_sys_recvmsg(a->s->d.fd, &a->message);
 }
 
 static ssize_t send_once(attempt *a) {
-  return gr_sys_send(a->s->d.fd, &a->message);
+  return gr_sys_sendmsg(a->s->d.fd, &a->message);
 }
 
 int gr_receive(gr_socket *s, void *to, size_t room, uint64_t deadline_ns,

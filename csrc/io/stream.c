@@ -82,6 +82,16 @@ bool gr_stream_close(gr_stream *s) {
 
 // --- system calls ---
 
+// Whose calls are cheaper than those for all descriptors.
+static bool is_socket(const gr_stream *s) {
+  return s->kind == GR_STREAM_TCP || s->kind == GR_STREAM_UNIX;
+}
+
+static ssize_t read_own(gr_stream *s, char *to, size_t room) {
+  return is_socket(s) ? gr_sys_recv(s->d.fd, to, room)
+                      : gr_sys_read(s->d.fd, to, room);
+}
+
 // The calls may block all the same if another process is quicker, and those of
 // files always may.
 
@@ -130,7 +140,7 @@ static int fill_once(gr_stream *s, size_t extra) {
   gr_descriptor_try(&s->d, GR_READ);
   bool is_lent = atomic_load(&s->is_lent) || s->kind == GR_STREAM_FILE;
   ssize_t got = is_lent ? read_lent(s, s->bytes + s->end, room)
-                        : gr_sys_read(s->d.fd, s->bytes + s->end, room);
+                        : read_own(s, s->bytes + s->end, room);
   if (gr_io_would_block(got))
     return UV_EAGAIN;
   // A read that was not filled has found all there was; a terminal's gives
@@ -261,10 +271,12 @@ int gr_stream_peek(gr_stream *s, unsigned char *byte) {
 // --- writing ---
 
 static ssize_t write_parts(gr_stream *s, struct iovec *parts, size_t count) {
-  if (s->kind == GR_STREAM_PIPE || s->kind == GR_STREAM_STANDARD)
+  if (!is_socket(s))
     return gr_sys_writev(s->d.fd, parts, count);
+  if (count == 1)
+    return gr_sys_send(s->d.fd, parts->iov_base, parts->iov_len);
   struct msghdr message = {.msg_iov = parts, .msg_iovlen = count};
-  return gr_sys_send(s->d.fd, &message);
+  return gr_sys_sendmsg(s->d.fd, &message);
 }
 
 // What stock io has not yet written goes first.
@@ -339,7 +351,7 @@ int gr_stream_write(gr_stream *s, struct iovec *parts, size_t count) {
 }
 
 int gr_stream_shutdown(gr_stream *s) {
-  if (s->kind != GR_STREAM_TCP && s->kind != GR_STREAM_UNIX)
+  if (!is_socket(s))
     return gr_stream_close(s) ? 0 : GR_CLOSED;
   gr_lock_lock(&s->d.lock); // the number is open while it is held
   int status = s->d.closed ? GR_CLOSED : 0;

@@ -34,10 +34,9 @@ void gr_stream_push(lua_State *L, gr_stream *s) {
 }
 
 static gr_stream *check_self(lua_State *L, const char *name) {
-  gr_handle *handle = gr_handle_test(L, 1, &gr_stream_type);
-  if (!handle)
-    handle = gr_handle_test(L, 1, &gr_file_type);
-  if (!handle)
+  gr_handle *handle = gr_handle_get(L, 1);
+  if (!handle || !handle->object ||
+      (handle->type != &gr_stream_type && handle->type != &gr_file_type))
     handle = gr_arg_handle(L, &gr_connection_type, name);
   return handle->object;
 }

@@ -24,11 +24,12 @@
 enum {
   QUIET_ROUNDS = 20,     // rounds without anything running before deep sleep
   ROUND_MIN_NS = 20000,  // at most one round in this time
-  WOKEN_NS = 100000,     // when to look again whether those woken run
+  WOKEN_NS = 100000,     // when to look again whether those woken run,
+  WOKEN_MAX_NS = 500000, // and at most, while goroutines take turns quickly
   COMPUTED_NS = 200000,  // who has used less CPU does not compute
   RUNNABLE_NS = 1000000, // runnable for so long and used CPU: computes
   WATCHED_NS = 2000000,  // after so long the watch begins anew
-  EVENTS_NS = 500000,    // when to look again whether a worker sees to events
+  EVENTS_NS = 500000,    // for so long a worker may leave events alone
   PATIENCE = 2,          // signals without effect before a processor is taken
 };
 
@@ -42,6 +43,7 @@ static struct {
   uv_poll_t watch_poll;
   gr_loop_request follow_request;
   atomic_bool follows; // that one is queued
+  uint64_t patience_ns;
 } monitor;
 
 // --- membarrier ---
@@ -112,6 +114,7 @@ typedef struct round {
   unsigned woken;   // goroutines for which no hog has made way yet
   bool any_busy;
   bool bound_waits;      // for a goroutine that was not sent a signal yet
+  bool advances;         // some worker has begun a slice
   bool wants_help;       // an idle processor is to be woken
   gr_processor *retaken; // list by next_idle
 } round;
@@ -203,6 +206,7 @@ void gr_monitor_make_way(gr_worker *w) {
 // Ends what the worker runs if that is due. True if its processor was taken.
 static bool look_after_locked(round *r, gr_processor *p, gr_worker *w) {
   bool is_new = note_slice_locked(w, r->now_ns);
+  r->advances |= is_new;
   if (!others_wait_locked(p, w))
     return false;
   if (atomic_load(&w->blocking))
@@ -278,6 +282,14 @@ static bool is_kept_waiting(gr_worker *w, gr_processor *p) {
          atomic_load(&p->runq.next) && atomic_load(&gr_the_sched.idle_count);
 }
 
+// A server whose goroutines all go on quickly has woken ones at every moment.
+static uint64_t woken_patience(round *r) {
+  uint64_t ns = 2 * monitor.patience_ns;
+  if (!r->advances || r->bound_waits || ns < WOKEN_NS)
+    ns = WOKEN_NS;
+  return monitor.patience_ns = ns < WOKEN_MAX_NS ? ns : WOKEN_MAX_NS;
+}
+
 static void look_at_workers(round *r) {
   gr_sched *s = &gr_the_sched;
   gr_lock_lock(&s->lock);
@@ -310,7 +322,7 @@ static void look_at_workers(round *r) {
   if (r->any_busy)
     sooner(r, r->now_ns + r->slice_ns / 2);
   if (r->woken > 0 || r->bound_waits)
-    sooner(r, r->now_ns + WOKEN_NS);
+    sooner(r, r->now_ns + woken_patience(r));
   gr_lock_unlock(&s->lock);
 }
 
@@ -375,9 +387,18 @@ static int open_watch(void) {
   return err;
 }
 
+static bool is_left_alone(gr_poller *poller, uint64_t now_ns) {
+  unsigned looks = atomic_load(&poller->looks);
+  if (looks != poller->seen_looks || !poller->seen_at_ns) {
+    poller->seen_looks = looks;
+    poller->seen_at_ns = now_ns;
+  }
+  return now_ns - poller->seen_at_ns >= EVENTS_NS;
+}
+
 // Has the next event of each be told to the monitor whose worker has not looked
-// for events since the last round. One that was told before its worker fell
-// asleep wakes both, once.
+// for events for a while. One that was told before its worker fell asleep wakes
+// both, once.
 static void watch_pollers(round *r) {
   gr_sched *s = &gr_the_sched;
   unsigned made = atomic_load(&s->processors_made);
@@ -385,12 +406,10 @@ static void watch_pollers(round *r) {
     gr_processor *p = atomic_load(&s->processors[i]);
     if (!atomic_load(&p->poller.is_used) || p->poller.armed || !is_unwatched(p))
       continue;
-    unsigned looks = atomic_load(&p->poller.looks);
-    if (looks == p->poller.seen_looks)
+    if (is_left_alone(&p->poller, r->now_ns))
       p->poller.armed = gr_watch_arm(monitor.watch, &p->poller);
     else
-      sooner(r, r->now_ns + EVENTS_NS);
-    p->poller.seen_looks = looks;
+      sooner(r, p->poller.seen_at_ns + EVENTS_NS);
   }
 }
 

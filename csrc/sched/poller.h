@@ -60,6 +60,7 @@ struct gr_poller {
   // The monitor's alone.
   bool armed;          // it watches the set
   unsigned seen_looks; // in its last round
+  uint64_t seen_at_ns; // since when they are so many
 };
 
 // Makes the set: with the processor, and not when it is first used, so that a
