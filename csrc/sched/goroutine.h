@@ -108,6 +108,10 @@ struct gr_goroutine {
 
   gr_deadline deadline; // of the present wait
 
+  // The ticket of its last wait before it was last made to give way; see
+  // gr_is_patient. The scheduler's.
+  unsigned computed_since;
+
   // It goes on with the rest of a slice: how much of that it has had. Its
   // queue's.
   uint64_t had_ns;
@@ -184,6 +188,13 @@ static inline gr_ticket gr_wait_open(gr_goroutine *g) {
   gr_ticket ticket = (word & ~(unsigned)GR_CLAIM_MASK) + GR_CLAIM_MASK + 1;
   atomic_store_explicit(&g->claim, ticket, memory_order_release);
   return ticket;
+}
+
+// True of a runnable goroutine that computes, as far as is known, or is new: it
+// has not waited since it was made to give way, or at all.
+static inline bool gr_is_patient(const gr_goroutine *g) {
+  unsigned word = atomic_load_explicit(&g->claim, memory_order_relaxed);
+  return (word & ~(unsigned)GR_CLAIM_MASK) == g->computed_since;
 }
 
 // Tries to end the wait that has this ticket. True for one caller only.

@@ -8,45 +8,91 @@
 #include <unistd.h>
 
 #ifdef __linux__
+#include <sys/eventfd.h>
 #include <sys/timerfd.h>
 #endif
 
+enum { SLEEP_MIN_NS = 50000 }; // so late may a deadline be for company
+
+#ifdef __linux__
+// The number that an event descriptor or timer holds, which it has no longer.
+static void take_number(int fd) {
+  uint64_t number;
+  ssize_t got = read(fd, &number, sizeof number);
+  (void)got;
+}
+
+// The descriptor first: a wake in between is one of this sleep, and what it was
+// for is seen by who goes on; acquire, pairs with the exchange in gr_loop_wake.
+static void on_wake(uv_poll_t *poll, int status, int events) {
+  (void)status, (void)events;
+  gr_loop *loop = poll->data;
+  take_number(loop->wake_fd);
+  atomic_exchange(&loop->is_woken, false);
+}
+
+static void on_tick(uv_poll_t *poll, int status, int events) {
+  (void)status, (void)events;
+  gr_loop *loop = poll->data;
+  take_number(loop->timer_fd);
+  loop->alarm_ns = GR_NEVER;
+}
+
+static int watch(gr_loop *loop, uv_poll_t *poll, int fd, uv_poll_cb run) {
+  if (fd < 0)
+    return uv_translate_sys_error(errno);
+  poll->data = loop;
+  int err = uv_poll_init(&loop->uv, poll, fd);
+  return err ? err : uv_poll_start(poll, UV_READABLE, run);
+}
+
+static int open_own(gr_loop *loop) {
+  loop->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  int err = watch(loop, &loop->wakes, loop->wake_fd, on_wake);
+  loop->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+  return err ? err : watch(loop, &loop->ticks, loop->timer_fd, on_tick);
+}
+
+static void close_own(gr_loop *loop) {
+  if (loop->wake_fd >= 0)
+    close(loop->wake_fd);
+  if (loop->timer_fd >= 0)
+    close(loop->timer_fd);
+}
+
+// Not by libuv: whoever it wakes waits until the waker has left the call, which
+// the kernel may have put off the CPU for the one that was woken.
+void gr_loop_wake(gr_loop *loop) {
+  uint64_t one = 1;
+  if (atomic_exchange(&loop->is_woken, true))
+    return;
+  ssize_t put = write(loop->wake_fd, &one, sizeof one);
+  (void)put;
+}
+#else
 static void on_wake(uv_async_t *async) {
   (void)async; // returning from the sleep is all
 }
 
 static void on_timer(uv_timer_t *timer) {
-  (void)timer;
-}
-
-enum { SLEEP_MIN_NS = 50000 }; // so late may a deadline be for company
-
-static void on_tick(uv_poll_t *poll, int status, int events) {
-  (void)status, (void)events;
-  gr_loop *loop = poll->data;
-  uint64_t expirations;
-  ssize_t got = read(loop->timer_fd, &expirations, sizeof expirations);
-  (void)got;
+  gr_loop *loop = timer->data;
   loop->alarm_ns = GR_NEVER;
 }
 
-static int open_timer(gr_loop *loop) {
-  loop->timer_fd = -1;
-#ifdef __linux__
-  loop->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-  if (loop->timer_fd < 0)
-    return uv_translate_sys_error(errno);
-  int err = uv_poll_init(&loop->uv, &loop->ticks, loop->timer_fd);
-  if (err) {
-    close(loop->timer_fd);
-    return err;
-  }
-  loop->ticks.data = loop;
-  return uv_poll_start(&loop->ticks, UV_READABLE, on_tick);
-#else
-  return uv_timer_init(&loop->uv, &loop->timer);
-#endif
+static int open_own(gr_loop *loop) {
+  loop->timer.data = loop;
+  int err = uv_timer_init(&loop->uv, &loop->timer);
+  return err ? err : uv_async_init(&loop->uv, &loop->async, on_wake);
 }
+
+static void close_own(gr_loop *loop) {
+  (void)loop;
+}
+
+void gr_loop_wake(gr_loop *loop) {
+  uv_async_send(&loop->async);
+}
+#endif
 
 int gr_loop_init(gr_loop *loop) {
   int err = uv_loop_init(&loop->uv);
@@ -57,13 +103,7 @@ int gr_loop_init(gr_loop *loop) {
   gr_lock_init(&loop->lock, GR_RANK_LEAF);
   loop->requests = NULL;
   loop->requests_end = &loop->requests;
-  err = open_timer(loop);
-  if (err) {
-    uv_run(&loop->uv, UV_RUN_NOWAIT);
-    uv_loop_close(&loop->uv);
-    return err;
-  }
-  err = uv_async_init(&loop->uv, &loop->async, on_wake);
+  err = open_own(loop);
   if (err)
     gr_loop_fini(loop);
   return err;
@@ -78,8 +118,7 @@ static void close_handle(uv_handle_t *handle, void *unused) {
 void gr_loop_fini(gr_loop *loop) {
   uv_walk(&loop->uv, close_handle, NULL);
   uv_run(&loop->uv, UV_RUN_DEFAULT);
-  if (loop->timer_fd >= 0)
-    close(loop->timer_fd);
+  close_own(loop);
   GR_ASSERT(uv_loop_close(&loop->uv) == 0);
 }
 
@@ -109,7 +148,6 @@ static void set_alarm(gr_loop *loop, uint64_t deadline_ns) {
                    deadline_ns <= now ? 0 : (deadline_ns - now) / 1000000 + 1,
                    0);
 #endif
-  (void)on_timer;
 }
 
 static bool try_token(gr_loop *loop) {
@@ -161,10 +199,6 @@ void gr_loop_run(gr_loop *loop, uint64_t deadline_ns) {
     uv_run(&loop->uv, UV_RUN_ONCE);
   }
   release_token(loop);
-}
-
-void gr_loop_wake(gr_loop *loop) {
-  uv_async_send(&loop->async);
 }
 
 void gr_loop_submit(gr_loop *loop, gr_loop_request *request) {

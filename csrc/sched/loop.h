@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A libuv loop under an ownership token.
 //
-// Whoever calls any uv_* on the loop, but for uv_async_send, holds its token.
+// Whoever calls any uv_* on the loop, but to wake it, holds its token.
 // One who does not get it leaves a request; the holder runs the requests after
 // its own work, and looks once more after it has let the token go:
 //
@@ -28,11 +28,15 @@ typedef struct gr_loop_request {
 } gr_loop_request;
 
 struct gr_loop {
-  uv_loop_t uv;      // guarded by the token
-  uv_async_t async;  // wakes the loop; any thread
-  uv_poll_t ticks;   // watches timer_fd
-  uv_timer_t timer;  // where there is no timerfd
-  int timer_fd;      // or -1
+  uv_loop_t uv; // guarded by the token
+#ifdef __linux__
+  uv_poll_t wakes, ticks; // watch the descriptors
+  int wake_fd, timer_fd;  // constant
+  atomic_bool is_woken;   // a number is in wake_fd, or about to be
+#else
+  uv_async_t async;
+  uv_timer_t timer;
+#endif
   uint64_t alarm_ns; // what the timer is set to; guarded by the token
 
   atomic_bool token; // acquire when taken, release when let go
@@ -42,7 +46,7 @@ struct gr_loop {
   gr_loop_request *requests, **requests_end;
 };
 
-// Makes a loop. 0, or libuv's error code. Costs five descriptors.
+// Makes a loop. 0, or libuv's error code. Costs six descriptors.
 int gr_loop_init(gr_loop *loop);
 
 // Closes it. Nobody else may know it any more.

@@ -25,6 +25,9 @@ static void mark_runnable(gr_goroutine *g) {
 // may take long, and the start itself is so dear that a waking adds little.
 enum { READY_PATIENCE_MAX = 4096, START_PATIENCE_MAX = 64 };
 
+// For so long after somebody was made to give way, others probably compute.
+enum { COMPUTED_NS = 100000000 };
+
 static void wake_for_next(gr_patience *at, unsigned max) {
   unsigned patience = atomic_load_explicit(&at->patience, memory_order_relaxed);
   if (at->quiet_turns > 0 && patience > 0) {
@@ -36,6 +39,19 @@ static void wake_for_next(gr_patience *at, unsigned max) {
     atomic_store_explicit(&at->patience, 2 * patience + 1,
                           memory_order_relaxed);
   gr_wake_processor();
+}
+
+// What was in the next slot has to wait. Beside goroutines that compute it is
+// one of those that were woken: in the queue it would wait for their slices.
+static void displace(gr_processor *p, gr_goroutine *g) {
+  uint64_t last_ns =
+      atomic_load_explicit(&gr_the_sched.preempted_at_ns, memory_order_relaxed);
+  uint64_t now_ns =
+      atomic_load_explicit(&gr_the_sched.coarse_now_ns, memory_order_relaxed);
+  if (GR_LIKELY(last_ns + COMPUTED_NS < now_ns) || gr_is_patient(g))
+    gr_push_local(p, g);
+  else
+    gr_push_shared(&gr_the_sched.woken, g);
 }
 
 static void ready(gr_goroutine *g, bool is_new) {
@@ -56,7 +72,7 @@ static void ready(gr_goroutine *g, bool is_new) {
         wake_for_next(&p->ready_patience, READY_PATIENCE_MAX);
       return;
     }
-    gr_push_local(p, displaced);
+    displace(p, displaced);
   } else {
     gr_push_shared(&gr_the_sched.woken, g);
   }
@@ -288,8 +304,20 @@ static void commit_make_way(gr_goroutine *g, void *arg) {
     gr_push_local(p, displaced);
 }
 
-// The slice is over, also for what would inherit it: a chain of goroutines that
-// start the next one each would go on in it for ever.
+// The slice is over, or somebody woken is to run, also for what would inherit
+// it: a chain of goroutines that start the next one each would go on in it for
+// ever. If that is not new, and has been woken by this one, it gets a little.
+static void disinherit(gr_processor *p, gr_goroutine *heir, uint64_t had_ns) {
+  uint64_t slice_ns =
+      atomic_load_explicit(&gr_the_sched.slice_ns, memory_order_relaxed);
+  bool waits_its_turn = gr_is_patient(heir);
+  heir->had_ns = had_ns || waits_its_turn ? had_ns : slice_ns - slice_ns / 10;
+  if (waits_its_turn)
+    gr_push_local(p, heir);
+  else
+    gr_push_shared(&gr_the_sched.woken, heir);
+}
+
 void gr_leave_slow(gr_worker *w) {
   if (has_stopped(gr_self())) { // a request from before
     atomic_store_explicit(&w->preempt, 0, memory_order_relaxed);
@@ -300,11 +328,16 @@ void gr_leave_slow(gr_worker *w) {
   gr_goroutine *heir = gr_runq_pop_next(&p->runq);
   atomic_thread_fence(memory_order_acquire); // had_ns is that of `preempt`
   uint64_t had_ns = atomic_load_explicit(&w->had_ns, memory_order_relaxed);
-  gr_self()->had_ns = had_ns;
-  if (heir) {
-    heir->had_ns = had_ns;
-    gr_push_local(p, heir);
-  }
+  gr_goroutine *g = gr_self();
+  g->had_ns = had_ns;
+  g->computed_since = atomic_load_explicit(&g->claim, memory_order_relaxed) &
+                      ~(unsigned)GR_CLAIM_MASK;
+  atomic_store_explicit(
+      &gr_the_sched.preempted_at_ns,
+      atomic_load_explicit(&gr_the_sched.coarse_now_ns, memory_order_relaxed),
+      memory_order_relaxed);
+  if (heir)
+    disinherit(p, heir, had_ns);
   atomic_store_explicit(&w->preempt, 0, memory_order_relaxed);
   atomic_fetch_add_explicit(&gr_the_sched.preemptions, 1, memory_order_relaxed);
   bool others_are_free = atomic_load(&gr_the_sched.idle_count) > 0 ||

@@ -117,6 +117,15 @@ static void keep_rest(gr_worker *w, gr_processor *p) {
   gr_runq_set_next(&p->runq, heir);
 }
 
+// What inherits the slice, and has not been made to give way.
+static gr_goroutine *pop_heir(gr_processor *p) {
+  gr_goroutine *heir = gr_runq_pop_next(&p->runq);
+  if (!heir || !heir->had_ns)
+    return heir;
+  gr_runq_set_next(&p->runq, heir);
+  return NULL;
+}
+
 enum { GLOBAL_TURN = 61, LOCAL_TURN = 8 };
 
 static gr_goroutine *take(gr_worker *w, gr_processor *p, bool *inherits) {
@@ -130,7 +139,10 @@ static gr_goroutine *take(gr_worker *w, gr_processor *p, bool *inherits) {
     gr_poller_collect(&p->poller, true);
     if (atomic_load_explicit(&w->p, memory_order_relaxed) != p)
       return NULL; // given to the worker of a bound goroutine
-    g = take_shared(&gr_the_sched.global);
+    if ((g = pop_heir(p)))
+      *inherits = true; // this slice is not over
+    else
+      g = take_shared(&gr_the_sched.global);
   }
   if (!g && !own_first && (g = take_shared(&gr_the_sched.woken)))
     keep_rest(w, p);

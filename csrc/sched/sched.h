@@ -72,6 +72,8 @@ typedef struct gr_sched {
 
   // Now, to some milliseconds, while anything runs: for dumps.
   _Atomic(uint64_t) coarse_now_ns;
+  // When somebody was last made to give way, by that clock.
+  _Atomic(uint64_t) preempted_at_ns;
 
   // Settings.
   uint32_t threads_max; // constant
