@@ -53,8 +53,8 @@ unsigned gr_deadlines_fire(gr_deadlines *deadlines, uint64_t now_ns,
   unsigned fired = 0, in_batch;
   do {
     gr_goroutine *woken[BATCH];
-    unsigned woken_count = 0;
-    gr_deadline *alarms = NULL, **alarms_end = &alarms;
+    gr_deadline *alarms[BATCH]; // not linked: others may take one out, too
+    unsigned woken_count = 0, alarm_count = 0;
     in_batch = 0;
 
     gr_lock_lock(&deadlines->lock);
@@ -72,9 +72,7 @@ unsigned gr_deadlines_fire(gr_deadlines *deadlines, uint64_t now_ns,
           woken[woken_count++] = d->g;
       } else {
         d->hold(d);
-        d->next_fired = NULL;
-        *alarms_end = d;
-        alarms_end = &d->next_fired;
+        alarms[alarm_count++] = d;
       }
     }
     publish_locked(deadlines);
@@ -84,10 +82,8 @@ unsigned gr_deadlines_fire(gr_deadlines *deadlines, uint64_t now_ns,
       gr_wait_until_parked(woken[i]); // it sets its deadline before that
       ready(woken[i]);
     }
-    for (gr_deadline *d = alarms, *next; d; d = next) {
-      next = d->next_fired; // d may be gone after fire
-      d->fire(d, now_ns);
-    }
+    for (unsigned i = 0; i < alarm_count; i++)
+      alarms[i]->fire(alarms[i], now_ns); // it may be gone then
     fired += in_batch;
   } while (in_batch == BATCH);
   return fired;

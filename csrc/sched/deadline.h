@@ -18,7 +18,8 @@ typedef struct gr_deadlines gr_deadlines;
 //   a wait's   `g` is set: the wait with this ticket times out
 //   an alarm   `fire` is called, with no lock held. What it lives in must stay
 //              until then: `hold` is called under the heap's lock when it is
-//              taken out, and may keep it alive; `fire` lets it go.
+//              taken out, and may keep it alive; `fire` lets it go. It may be
+//              set anew before it has been called, and fire twice then.
 struct gr_deadline {
   gr_heap_node node;  // first; key is the time in ns
   gr_deadlines *home; // constant while set
@@ -26,7 +27,6 @@ struct gr_deadline {
   uint32_t ticket;
   void (*hold)(gr_deadline *deadline);
   void (*fire)(gr_deadline *deadline, uint64_t now_ns);
-  gr_deadline *next_fired;
 };
 
 struct gr_deadlines {

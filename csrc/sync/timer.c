@@ -26,7 +26,6 @@ static void hold(gr_deadline *alarm) {
   gr_timer_retain(timer_of(alarm));
 }
 
-// A deadline whose timer has been set anew meanwhile is in the heap again.
 static uint64_t next_time(const gr_timer *t, uint64_t now_ns) {
   uint64_t late = now_ns - t->when_ns;
   uint64_t steps = 1 + late / t->period_ns; // missed ones collapse
@@ -39,6 +38,7 @@ static void fire(gr_deadline *alarm, uint64_t now_ns) {
   int drops = 1; // what `hold` took
   gr_lock_lock(&t->lock);
   if (t->armed && t->when_ns <= now_ns) {
+    gr_deadline_clear(&t->alarm); // set anew meanwhile, and due again
     t->armed = t->period_ns != 0;
     if (t->armed) {
       t->when_ns = next_time(t, now_ns);
