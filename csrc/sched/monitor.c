@@ -528,7 +528,8 @@ static uint64_t announce(round *r) {
 }
 
 // It runs for microseconds, and all wait for that: a short turn on the CPU lets
-// it begin at once beside those that compute (Linux 6.12; older kernels refuse).
+// it begin at once beside those that compute (Linux 6.12; older kernels
+// refuse).
 static void ask_for_short_turns(void) {
 #if defined(__linux__) && defined(SYS_sched_setattr)
   struct {
