@@ -205,7 +205,8 @@ unsigned gr_poller_collect(gr_poller *poller, bool idle) {
       !begin(poller))
     return 0;
   unsigned looks = atomic_load_explicit(&poller->looks, memory_order_relaxed);
-  atomic_store_explicit(&poller->looks, looks + 1, memory_order_relaxed);
+  if (idle) // not the monitor
+    atomic_store_explicit(&poller->looks, looks + 1, memory_order_relaxed);
   event events[BATCH];
   gr_goroutine *woken = NULL;
   unsigned count = set_take(poller->fd, events, BATCH);

@@ -54,7 +54,7 @@ struct gr_poller {
   uv_poll_t watch;
   gr_loop_request request;
 
-  // How often somebody has looked at it, roughly: relaxed.
+  // How often a worker has looked at it, roughly: relaxed.
   atomic_uint looks;
 
   // The monitor's alone.
