@@ -216,3 +216,43 @@ describe("a sleeper beside two endless loops a processor", function()
     end
   end)
 end)
+
+describe("receivers beside sixteen endless loops", function()
+  -- Behind these one would wait for 160 ms.
+  local function late_ones(receivers, times)
+    return helper.output({ ([[
+      local go = require("goroutines")
+      local receivers, times = %d, %d
+      for _ = 1, 16 do
+        go(function() while true do end end)
+      end
+      local chans, late = {}, go.atomic()
+      for i = 1, receivers do
+        chans[i] = go.chan()
+        go(function(ch)
+          for sent in ch do
+            if go.now() - sent > 0.04 then late:add(1) end
+          end
+        end, chans[i])
+      end
+      go.sleep(0.4) -- until all have begun
+      go.spawn(function()
+        for _ = 1, times do
+          go.sleep(0.001)
+          for i = 1, receivers do chans[i]:send(go.now()) end
+        end
+      end):join()
+      print(late:load())
+    ]]):format(receivers, times), env = { GOROUTINES_PROCS = 1 } })
+  end
+
+  it("are woken before them", function()
+    local late = late_ones(1, 600)
+    assert.is_true(tonumber(late) <= 3, late)
+  end)
+
+  it("are woken before them, ten in a row", function()
+    local late = late_ones(10, 100)
+    assert.is_true(tonumber(late) <= 5, late)
+  end)
+end)
