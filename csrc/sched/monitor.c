@@ -228,6 +228,7 @@ static bool look_after_locked(round *r, gr_processor *p, gr_worker *w) {
   if (r->woken > 0)
     r->woken--;
   w->signals += over;
+  monitor.patience_ns = 0;
   signal_locked(w, r->now_ns, over ? 0 : r->now_ns - w->seen_since_ns + 1);
   return false;
 }
@@ -282,7 +283,8 @@ static bool is_kept_waiting(gr_worker *w, gr_processor *p) {
          atomic_load(&p->runq.next) && atomic_load(&gr_the_sched.idle_count);
 }
 
-// A server whose goroutines all go on quickly has woken ones at every moment.
+// A server whose goroutines all go on quickly has woken ones at every moment,
+// and nobody who is to make way.
 static uint64_t woken_patience(round *r) {
   uint64_t ns = 2 * monitor.patience_ns;
   if (!r->advances || r->bound_waits || ns < WOKEN_NS)
