@@ -31,6 +31,7 @@ gr_goroutine *gr_goroutine_new(void (*entry)(gr_goroutine *g), void *owner) {
   g->owner = owner;
   atomic_init(&g->status, GR_WAITING); // for gr_start
   atomic_init(&g->claim, GR_CLAIM_OBJECT);
+  atomic_init(&g->computed_since, GR_NEW);
   // The header lies at the stack's end.
   gr_context_init(&g->context, stack->base,
                   (size_t)((char *)stack - stack->base), begin, g);
@@ -45,6 +46,7 @@ gr_goroutine *gr_goroutine_new_main(void) {
   g->is_main = true;
   atomic_init(&g->status, GR_RUNNING);
   atomic_init(&g->claim, GR_CLAIM_OBJECT);
+  atomic_init(&g->computed_since, GR_NEW);
   gr_context_init_thread(&g->context);
   enlist(g);
   return g;

@@ -108,9 +108,9 @@ struct gr_goroutine {
 
   gr_deadline deadline; // of the present wait
 
-  // The ticket of its last wait before it was last made to give way; see
-  // gr_is_patient. The scheduler's.
-  unsigned computed_since;
+  // The ticket of its last wait before it was last made to give way, or
+  // GR_NEW. Its own; relaxed, for the monitor reads it.
+  atomic_uint computed_since;
 
   // It goes on with the rest of a slice: how much of that it has had. Its
   // queue's.
@@ -190,11 +190,25 @@ static inline gr_ticket gr_wait_open(gr_goroutine *g) {
   return ticket;
 }
 
-// True of a runnable goroutine that computes, as far as is known, or is new: it
-// has not waited since it was made to give way, or at all.
-static inline bool gr_is_patient(const gr_goroutine *g) {
-  unsigned word = atomic_load_explicit(&g->claim, memory_order_relaxed);
-  return (word & ~(unsigned)GR_CLAIM_MASK) == g->computed_since;
+enum { GR_NEW = 1 }; // no ticket
+
+static inline gr_ticket gr_last_ticket(gr_goroutine *g) {
+  return atomic_load_explicit(&g->claim, memory_order_relaxed) &
+         ~(unsigned)GR_CLAIM_MASK;
+}
+
+// True of one that has not waited since it was made to give way.
+static inline bool gr_has_computed(gr_goroutine *g) {
+  return gr_last_ticket(g) ==
+         atomic_load_explicit(&g->computed_since, memory_order_relaxed);
+}
+
+// The same, or it is new: others that were woken go first.
+static inline bool gr_is_patient(gr_goroutine *g) {
+  return gr_has_computed(g) ||
+         (gr_last_ticket(g) == 0 &&
+          atomic_load_explicit(&g->computed_since, memory_order_relaxed) ==
+              GR_NEW);
 }
 
 // Tries to end the wait that has this ticket. True for one caller only.

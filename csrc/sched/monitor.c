@@ -26,7 +26,8 @@ enum {
   ROUND_MIN_NS = 20000,  // at most one round in this time
   WOKEN_NS = 100000,     // when to look again whether those woken run,
   WOKEN_MAX_NS = 500000, // and at most, while goroutines take turns quickly
-  COMPUTED_NS = 200000,  // who has used less CPU does not compute
+  COMPUTED_NS = 200000,  // who has used less CPU does not compute,
+  AGAIN_NS = 20000,      // if it has not computed before, else this
   RUNNABLE_NS = 1000000, // runnable for so long and used CPU: computes
   WATCHED_NS = 2000000,  // after so long the watch begins anew
   EVENTS_NS = 500000,    // for so long a worker may leave events alone
@@ -166,8 +167,11 @@ static bool computes(gr_worker *w, uint64_t now_ns) {
     w->runnable_since_ns = now_ns;
   uint64_t used_ns = cpu_of(w) - w->seen_cpu_ns;
   uint64_t watched_ns = now_ns - w->seen_at_ns;
-  if (used_ns >= COMPUTED_NS && (2 * used_ns >= watched_ns ||
-                                 now_ns - w->runnable_since_ns >= RUNNABLE_NS))
+  gr_goroutine *g = atomic_load(&w->g);
+  bool has_computed = g && gr_has_computed(g);
+  if (used_ns >= (has_computed ? AGAIN_NS : COMPUTED_NS) &&
+      (2 * used_ns >= watched_ns ||
+       now_ns - w->runnable_since_ns >= RUNNABLE_NS))
     return true;
   if (watched_ns >= WATCHED_NS)
     watch_cpu(w, now_ns);
@@ -529,25 +533,33 @@ static uint64_t announce(round *r) {
   return again.next_ns;
 }
 
-// It runs for microseconds, and all wait for that: a short turn on the CPU lets
-// it begin at once beside those that compute (Linux 6.12; older kernels
-// refuse).
-static void ask_for_short_turns(void) {
+// It runs for microseconds, and others wait for that: with short turns on the
+// CPU (Linux 6.12) and, if the user may, a higher priority it begins at once
+// beside threads that compute, and not a tick or two later. Threads and
+// children that it starts have what all others have.
+static void ask_for_precedence(void) {
 #if defined(__linux__) && defined(SYS_sched_setattr)
+  enum { RESET_ON_FORK = 1 }; // SCHED_FLAG_RESET_ON_FORK
   struct {
     uint32_t size, policy;
     uint64_t flags;
     int32_t nice;
     uint32_t priority;
     uint64_t runtime, deadline, period;
-  } attr = {.size = sizeof attr, .runtime = 100000};
+  } attr = {.size = sizeof attr,
+            .flags = RESET_ON_FORK,
+            .nice = -10,
+            .runtime = 100000};
+  if (syscall(SYS_sched_setattr, 0, &attr, 0) == 0)
+    return;
+  attr.nice = 0;
   syscall(SYS_sched_setattr, 0, &attr, 0);
 #endif
 }
 
 static void *run_monitor(void *unused) {
   (void)unused;
-  ask_for_short_turns();
+  ask_for_precedence();
   unsigned quiet = 0;
   while (!atomic_load(&gr_the_sched.stopping)) {
     round r = {0};

@@ -330,8 +330,8 @@ void gr_leave_slow(gr_worker *w) {
   uint64_t had_ns = atomic_load_explicit(&w->had_ns, memory_order_relaxed);
   gr_goroutine *g = gr_self();
   g->had_ns = had_ns;
-  g->computed_since = atomic_load_explicit(&g->claim, memory_order_relaxed) &
-                      ~(unsigned)GR_CLAIM_MASK;
+  atomic_store_explicit(&g->computed_since, gr_last_ticket(g),
+                        memory_order_relaxed);
   atomic_store_explicit(
       &gr_the_sched.preempted_at_ns,
       atomic_load_explicit(&gr_the_sched.coarse_now_ns, memory_order_relaxed),
