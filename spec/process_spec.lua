@@ -115,6 +115,13 @@ describe("a process", function()
     assert.is_true(tonumber(r.stdout:match("(%d+)%s*$")) <= 6)
   end)
 
+  it("has the program's priority, whatever that of the runtime's threads is", function()
+    local own = io.popen("nice"):read("n")
+    for _ = 1, 5 do
+      assert.equal(own, tonumber(run({ "nice" }).stdout))
+    end
+  end)
+
   it("inherits no descriptors", function()
     local l <close> = go.net.listen("127.0.0.1", 0)
     local conn <close> = go.net.connect("127.0.0.1", l:port())

@@ -77,7 +77,8 @@ static void check(void) {
     CHECK(!gr_timer_stop(c->timer));
     gr_timer_release(c->timer);
   }
-  CHECK(gr_timer_count() == 0);
+  while (gr_timer_count() > 0) // who has run the last has yet to let it go
+    gr_yield();
   printf("timer: %lu set, %lu run: ", sets, runs);
 }
 
