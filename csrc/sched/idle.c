@@ -194,14 +194,18 @@ static bool has_shared_work(gr_worker *w) {
          atomic_load_explicit(&s->stopping, memory_order_relaxed);
 }
 
-// At most half of the processors that are not idle search at the same time.
-static bool start_searching(gr_worker *w) {
+// At most half of the processors that are not idle search at the same time, and
+// none that awaits descriptors while all others are idle: there is nothing to
+// steal, and an event ends a sleep, but not a search.
+static bool start_searching(gr_worker *w, gr_processor *p) {
   gr_sched *s = &gr_the_sched;
   if (w->searching)
     return true;
   unsigned procs = atomic_load(&s->procs), idle = atomic_load(&s->idle_count);
   unsigned busy = procs > idle ? procs - idle : 0;
-  if (2 * atomic_load(&s->searching) >= busy)
+  if (2 * atomic_load(&s->searching) >= busy ||
+      (busy == 1 &&
+       atomic_load_explicit(&p->poller.is_used, memory_order_relaxed)))
     return false;
   atomic_fetch_add(&s->searching, 1);
   w->searching = true;
@@ -213,7 +217,7 @@ static bool start_searching(gr_worker *w) {
 static gr_goroutine *search(gr_worker *w, gr_processor *p) {
   sighting seen = {0};
   uint64_t now_ns = gr_now_ns(), end_ns = now_ns + SEARCH_NS;
-  bool patient = start_searching(w);
+  bool patient = start_searching(w, p);
   do {
     gr_goroutine *g = steal(p, &seen, now_ns);
     if (g)
