@@ -95,6 +95,7 @@ static int listening_socket(void) {
   must_sys(setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on));
   must_sys(bind(fd, (struct sockaddr *)&address, sizeof address));
   must_sys(getsockname(fd, (struct sockaddr *)&address, &len));
+  must_sys(listen(fd, SOMAXCONN)); // whoever is told the port may connect
   return fd;
 }
 
