@@ -22,6 +22,7 @@ local CASES = {
   { name = "preempt_cost", procs = { 1 } },
   { name = "sleeper", procs = { 2 } },
   { name = "wakeup", procs = { 2 } },
+  { name = "request", procs = { 2 } },
   { name = "sleepers", procs = { 2 } },
   { name = "mutex", procs = { 1, 2 } },
   { name = "rwmutex", procs = { 1, 2 } },

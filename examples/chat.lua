@@ -28,6 +28,7 @@ local function run_room(events)
     if e.kind == "join" then
       tell(e.name .. " is here", e.id)
       clients[e.id] = e
+      e.out:send("Welcome, " .. e.name)
     elseif e.kind == "say" then
       tell(e.name .. ": " .. e.text, e.id)
     else

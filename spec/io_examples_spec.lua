@@ -401,6 +401,7 @@ describe("the chat", function()
     conn:set_timeout(helper.within(20))
     assert.equal("Your name?", conn:read())
     conn:write(name, "\r\n")
+    assert.equal("Welcome, " .. name, conn:read()) -- so others are told later
     return conn
   end
 

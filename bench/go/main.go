@@ -23,6 +23,7 @@ var cases = map[string]func(){
 	"parked_memory":    parkedMemory,
 	"parallel_speedup": parallelSpeedup,
 	"preempt_cost":     preemptCost,
+	"request":          request,
 	"sleeper":          sleeper,
 	"sleepers":         sleepers,
 	"wakeup":           wakeup,

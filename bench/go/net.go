@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"time"
 )
 
 func serveEcho(conn net.Conn) {
@@ -70,4 +71,41 @@ func echo() {
 		functions[i] = func() { echoClient(listener.Addr().String(), n) }
 	}
 	reportNs("echo", elapsedOfAll(functions...), n*clients)
+}
+
+// requests returns how many microseconds each round trip took, 1 ms apart.
+func requests(address string, n int) []float64 {
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		fail(err.Error())
+	}
+	defer conn.Close()
+	message, took := make([]byte, 64), []float64{}
+	stop := time.Now().Add(2500 * time.Millisecond)
+	for len(took) < n && time.Now().Before(stop) {
+		start := time.Now()
+		if _, err = conn.Write(message); err != nil {
+			fail(err.Error())
+		}
+		if _, err = io.ReadFull(conn, message); err != nil {
+			fail(err.Error())
+		}
+		took = append(took, microseconds(time.Since(start)))
+		time.Sleep(time.Millisecond)
+	}
+	return took
+}
+
+func request() {
+	n := times(1000)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		fail(err.Error())
+	}
+	go acceptAll(listener)
+	besideHogs(func(hogs int) {
+		var took []float64
+		elapsedOfAll(func() { took = requests(listener.Addr().String(), n) })
+		reportLate(fmt.Sprintf("request_%dhogs_", hogs), took)
+	})
 }

@@ -213,8 +213,9 @@ static bool start_searching(gr_worker *w, gr_processor *p) {
 }
 
 // Looks at all queues, and for a while longer if it may. NULL also when there
-// is something in a queue that everybody may take from.
-static gr_goroutine *search(gr_worker *w, gr_processor *p) {
+// is something in a queue that everybody may take from; *woken when an event
+// has made something runnable: the processor may be another worker's then.
+static gr_goroutine *search(gr_worker *w, gr_processor *p, bool *woken) {
   sighting seen = {0};
   uint64_t now_ns = gr_now_ns(), end_ns = now_ns + SEARCH_NS;
   bool patient = start_searching(w, p);
@@ -224,8 +225,9 @@ static gr_goroutine *search(gr_worker *w, gr_processor *p) {
       return g;
     for (int i = 0; i < 20 && !has_shared_work(w); i++)
       gr_cpu_relax();
+    *woken = patient && gr_poller_collect(&p->poller, true);
     now_ns = gr_now_ns();
-  } while (patient && !has_shared_work(w) && now_ns < end_ns &&
+  } while (patient && !*woken && !has_shared_work(w) && now_ns < end_ns &&
            gr_deadlines_earliest(&p->deadlines) > now_ns);
   return NULL;
 }
@@ -297,10 +299,11 @@ gr_goroutine *gr_idle(gr_worker *w) {
   if (fire_expired(p) || gr_poller_collect(&p->poller, true))
     return NULL;
   gr_goroutine *g = NULL;
+  bool woken = false;
   if (atomic_load_explicit(&gr_the_sched.processors_made,
                            memory_order_relaxed) > 1)
-    g = search(w, p);
-  if (g || has_shared_work(w))
+    g = search(w, p, &woken);
+  if (g || woken || has_shared_work(w))
     return g;
 
   gr_goroutine *victim = NULL;

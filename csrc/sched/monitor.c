@@ -116,6 +116,7 @@ typedef struct round {
   bool any_busy;
   bool bound_waits;      // for a goroutine that was not sent a signal yet
   bool advances;         // some worker has begun a slice
+  bool awaits_events;    // of a processor whose worker may begin to compute
   bool wants_help;       // an idle processor is to be woken
   gr_processor *retaken; // list by next_idle
 } round;
@@ -395,13 +396,18 @@ static int open_watch(void) {
   return err;
 }
 
-static bool is_left_alone(gr_poller *poller, uint64_t now_ns) {
+// The worker of the processor has not looked for a while, or there is none.
+static bool is_left_alone(gr_processor *p, uint64_t now_ns) {
+  gr_poller *poller = &p->poller;
+  gr_lock_lock(&gr_the_sched.lock);
+  bool has_worker = p->worker != NULL;
+  gr_lock_unlock(&gr_the_sched.lock);
   unsigned looks = atomic_load(&poller->looks);
   if (looks != poller->seen_looks || !poller->seen_at_ns) {
     poller->seen_looks = looks;
     poller->seen_at_ns = now_ns;
   }
-  return now_ns - poller->seen_at_ns >= EVENTS_NS;
+  return !has_worker || now_ns - poller->seen_at_ns >= EVENTS_NS;
 }
 
 // Has the next event of each be told to the monitor whose worker has not looked
@@ -412,9 +418,12 @@ static void watch_pollers(round *r) {
   unsigned made = atomic_load(&s->processors_made);
   for (unsigned i = 0; i < made; i++) {
     gr_processor *p = atomic_load(&s->processors[i]);
-    if (!atomic_load(&p->poller.is_used) || p->poller.armed || !is_unwatched(p))
+    if (!atomic_load(&p->poller.is_used) || p->poller.armed)
       continue;
-    if (is_left_alone(&p->poller, r->now_ns))
+    r->awaits_events = true;
+    if (!is_unwatched(p))
+      continue;
+    if (is_left_alone(p, r->now_ns))
       p->poller.armed = gr_watch_arm(monitor.watch, &p->poller);
     else
       sooner(r, p->poller.seen_at_ns + EVENTS_NS);
@@ -566,7 +575,9 @@ static void *run_monitor(void *unused) {
     one_round(&r);
     quiet = r.any_busy ? 0 : quiet + 1;
     if (quiet < QUIET_ROUNDS)
-      sooner(&r, r.now_ns + r.slice_ns / 2);
+      sooner(&r, r.now_ns + (r.awaits_events && 2 * EVENTS_NS < r.slice_ns / 2
+                                 ? 2 * EVENTS_NS
+                                 : r.slice_ns / 2));
     else
       follow_interrupts_soon();
     if (r.next_ns < r.now_ns + ROUND_MIN_NS)
