@@ -123,6 +123,7 @@ describe("a task", function()
 
   it("tells its status", function()
     local _ <close> = helper.procs(1)
+    local _ <close> = helper.configure({ time_slice = 1 }) -- main keeps it
     local gate = go.chan()
     local task = go.spawn(function() gate:recv() end)
     assert.equal("runnable", task:status())
