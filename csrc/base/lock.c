@@ -13,6 +13,9 @@
 #else
 #include <sched.h>
 #endif
+#ifdef GR_ASAN
+#include <sanitizer/lsan_interface.h>
+#endif
 
 enum { SPINS = 60 };
 
@@ -74,6 +77,9 @@ void gr_lock_check(gr_lock *lock) {
   if (!held)
     held = malloc(HELD_MAX * sizeof *held);
   GR_ASSERT(held);
+#ifdef GR_ASAN
+  __lsan_ignore_object(held);
+#endif
   for (int i = 0; i < held_count; i++) {
     GR_ASSERT(held[i] != lock);
     GR_ASSERT(held[i]->rank < lock->rank ||

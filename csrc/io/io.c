@@ -141,7 +141,7 @@ int gr_io_on_loop(int (*run)(uv_loop_t *loop, void *arg), void *arg) {
   call c = {.request.run = run_call, .run = run, .arg = arg, .g = g};
   gr_lock_init(&c.lock, GR_RANK_CHANNEL);
   unsigned ignored = g->ignored;
-  gr_wait_ignore_cancel(); // it does not leave before the call is done
+  gr_wait_ignore_all(); // it does not leave before the call is done
   atomic_fetch_add(&gr_the_sched.outside_waits, 1);
   c.ticket = gr_wait_open(g);
   gr_park(GR_WAIT_REQUEST, NULL, GR_NEVER, submit, &c.request);
@@ -149,7 +149,7 @@ int gr_io_on_loop(int (*run)(uv_loop_t *loop, void *arg), void *arg) {
     gr_lock_lock(&c.lock);
     if (c.done)
       break;
-    gr_wait_ignore_cancel();
+    gr_wait_ignore_all();
     c.ticket = gr_wait_open(g);
     gr_park(GR_WAIT_REQUEST, NULL, GR_NEVER, unlock, &c.lock);
   }

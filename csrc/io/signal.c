@@ -62,6 +62,7 @@ bool gr_signal_can_listen(int number) {
 typedef struct listener {
   gr_link link; // guarded by the lock; in no list once it is closed
   gr_channel *channel;
+  gr_family *family;
   gr_block *blocks[GR_SIGNALS]; // by number; NULL: not told
 } listener;
 
@@ -166,10 +167,12 @@ static void run_update(gr_loop *loop, gr_loop_request *request) {
 
 static void enlist(listener *l) {
   gr_lock_lock(&lock);
+  l->family = gr_family_self();
   gr_list_push(&listeners, &l->link);
   for (int i = 0; i < GR_SIGNALS; i++)
     wanted[i] += l->blocks[i] != NULL;
   gr_lock_unlock(&lock);
+  atomic_fetch_add(&l->family->sources, 1);
   atomic_fetch_add(&gr_the_sched.outside_waits, 1);
 }
 
@@ -184,8 +187,10 @@ static bool delist(listener *l, bool *queues) {
   *queues = was_in && !update_queued;
   update_queued |= was_in;
   gr_lock_unlock(&lock);
-  if (was_in)
+  if (was_in) {
     atomic_fetch_sub(&gr_the_sched.outside_waits, 1);
+    atomic_fetch_sub(&l->family->sources, 1);
+  }
   return was_in;
 }
 

@@ -12,7 +12,8 @@ typedef struct watch {
   gr_loop_request request; // to close it, of the garbage collector
   uv_fs_event_t uv;        // under the token of the monitor's loop
 
-  gr_lock lock; // taken before the channel's
+  gr_family *family; // constant, once it counts
+  gr_lock lock;      // taken before the channel's
   // Guarded by lock.
   gr_channel *channel; // NULL when it is freed
   bool counts;         // as a wait that can end
@@ -72,8 +73,10 @@ static void forget(watch *w, bool is_freed) {
   if (is_freed)
     w->channel = NULL;
   gr_lock_unlock(&w->lock);
-  if (counted)
+  if (counted) {
     atomic_fetch_sub(&gr_the_sched.outside_waits, 1);
+    atomic_fetch_sub(&w->family->sources, 1);
+  }
 }
 
 static void on_close(void *arg) {
@@ -120,6 +123,8 @@ int gr_watch_path(gr_channel *channel, const char *path) {
     release(w);
     return err;
   }
+  w->family = gr_family_self();
+  atomic_fetch_add(&w->family->sources, 1);
   atomic_fetch_add(&gr_the_sched.outside_waits, 1);
   gr_lock_lock(&w->lock);
   w->counts = true;

@@ -9,11 +9,11 @@ int gr_arg_error(lua_State *L, int arg, const char *name, const char *why) {
   return luaL_error(L, "bad argument #%d to '%s' (%s)", arg, name, why);
 }
 
-void gr_arg_child_error(lua_State *L, const char *name) {
-  luaL_error(L,
-             "bad call of '%s' (this process was forked: goroutines are in its "
-             "parent alone)",
-             name);
+void gr_arg_apart_error(lua_State *L, const char *name) {
+  luaL_error(L, "bad call of '%s' (%s)", name,
+             gr_is_child()
+                 ? "this process was forked: goroutines are in its parent alone"
+                 : "the Lua state is closing: its goroutines have ended");
 }
 
 static const char *type_name(lua_State *L, int index) {

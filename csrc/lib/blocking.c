@@ -16,8 +16,20 @@
 
 #include "lib/lib.h"
 
+// A main that cannot go on elsewhere would wait for the call.
+static void leave_to_main(gr_worker *w) {
+  if (GR_LIKELY(!w->main || w->main->may_move))
+    return;
+  gr_enter();
+  gr_leave_main_thread();
+  gr_leave();
+}
+
 void gr_mark_blocking(bool blocks) {
   gr_worker *w = gr_worker_self(); // a finalizer may have moved us
+  if (w && blocks)
+    leave_to_main(w);
+  w = gr_worker_self();
   if (w)
     atomic_store_explicit(&w->blocking, blocks, memory_order_relaxed);
 }

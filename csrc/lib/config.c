@@ -203,7 +203,7 @@ static int go_stats(lua_State *L) {
   gr_leaks leaks = gr_leaks_find();
   gr_leave();
   free(leaks.ids);
-  put(L, "goroutines", atomic_load(&s->goroutine_count));
+  put(L, "goroutines", atomic_load(&gr_family_self()->count));
   put(L, "leaked", leaks.count);
   put(L, "channels", gr_channel_count_all());
   put(L, "timers", gr_timer_count());

@@ -96,7 +96,7 @@ void gr_dump_all(void) {
   gr_report r = {0};
   gr_lock_lock(&gr_the_sched.lock);
   add_goroutine(&r, self, NULL);
-  gr_list *all = &gr_the_sched.goroutines;
+  gr_list *all = &gr_family_self()->goroutines;
   for (gr_link *at = all->head.next; at != &all->head; at = at->next) {
     gr_goroutine *g = GR_CONTAINER(at, gr_goroutine, all);
     if (g != self)
@@ -114,14 +114,14 @@ void gr_dump_all(void) {
 static gr_task **all_tasks(size_t *count) {
   gr_task **tasks = NULL;
   for (bool fits = false; !fits;) {
-    size_t room = atomic_load(&gr_the_sched.goroutine_count) + 64;
+    size_t room = atomic_load(&gr_family_self()->count) + 64;
     free(tasks);
     tasks = malloc(room * sizeof(gr_task *));
     if (!tasks)
       return NULL;
     *count = 0;
     gr_lock_lock(&gr_the_sched.lock);
-    gr_list *all = &gr_the_sched.goroutines;
+    gr_list *all = &gr_family_self()->goroutines;
     gr_link *at = all->head.next;
     for (; at != &all->head && *count < room; at = at->next) {
       tasks[*count] = GR_CONTAINER(at, gr_goroutine, all)->owner;

@@ -281,7 +281,7 @@ static int go_procs(lua_State *L) {
 
 static int go_count(lua_State *L) {
   gr_arg_runtime(L, "count");
-  lua_pushinteger(L, atomic_load(&gr_the_sched.goroutine_count));
+  lua_pushinteger(L, atomic_load(&gr_family_self()->count));
   return 1;
 }
 

@@ -23,12 +23,12 @@
 // first argument is 1, at stack index 2.
 int gr_arg_error(lua_State *L, int arg, const char *name, const char *why);
 
-// Raises in the child of a fork. The checks below do so, too: only a function
-// that begins with none of them calls it.
-void gr_arg_child_error(lua_State *L, const char *name);
+// Raises in the child of a fork, and when main has ended. The checks below do
+// so, too: only a function that begins with none of them calls it.
+void gr_arg_apart_error(lua_State *L, const char *name);
 static inline void gr_arg_runtime(lua_State *L, const char *name) {
-  if (gr_is_child())
-    gr_arg_child_error(L, name);
+  if (gr_is_apart())
+    gr_arg_apart_error(L, name);
 }
 
 // "... (what expected, got ...)" about the value at the index.
@@ -215,6 +215,10 @@ void gr_state_complete(lua_State *L);
 // Closes it, running finalizers, or lets it go if there are none.
 void gr_state_close(lua_State *L);
 
+// Lets it go without running any code of Lua's; what it has of ours is
+// released. The running goroutine does not go back to it.
+void gr_state_abandon(lua_State *L);
+
 // It has failed: what is to be done then must not fail for the limit.
 void gr_state_lift_limit(lua_State *L);
 
@@ -227,6 +231,7 @@ typedef struct gr_run_options {
   uint64_t timeout_ns;   // from now; 0: none
   bool detached;         // nobody joins
   gr_block *context;     // what it inherits, or NULL; stays the caller's
+  gr_family *family;     // NULL: that of the running goroutine
 } gr_run_options;
 
 // What runs a goroutine's function in its state.
@@ -261,11 +266,25 @@ GR_NORETURN void gr_run_exit(lua_State *L, int results);
 // The same with an error: not to be caught either.
 GR_NORETURN void gr_run_fail(lua_State *L, const char *message);
 
+// Ends the running goroutine now, without running any code of Lua's: its family
+// has ended.
+GR_NORETURN void gr_run_abandon(void);
+
+// It does so, if its family has ended.
+static inline void gr_run_end_with_family(gr_goroutine *g) {
+  if (GR_UNLIKELY(atomic_load(&g->struck) & GR_STRUCK_END))
+    gr_run_abandon();
+}
+
 // The task of the running goroutine.
 gr_task *gr_run_self(void);
 
 // Where the running Lua code is, "file:line".
 void gr_run_where(lua_State *L, char creator[GR_CREATOR_BYTES]);
+
+// The settings of a new family. False when out of memory.
+bool gr_run_init_family(gr_family *f);
+void gr_run_clear_family(gr_family *f); // of one that ends
 
 // What to do about errors nobody handles.
 typedef enum gr_on_error { GR_REPORT, GR_REPORT_AND_EXIT, GR_TELL } gr_on_error;

@@ -51,10 +51,13 @@ bool gr_loading_init(void) {
 
 static void acquire(lua_State *L) {
   gr_status status;
+  gr_family *family = gr_family_self();
   do {
     gr_message m = {.kind = GR_MESSAGE_TRUE};
     gr_enter();
+    atomic_fetch_add(&family->sources, 1); // another family's may have it
     status = gr_channel_send(lock, &m, GR_NEVER);
+    atomic_fetch_sub(&family->sources, 1);
     gr_leave();
   } while (status != GR_OK && gr_wait_again(L, status));
   atomic_store(&holder, gr_self());

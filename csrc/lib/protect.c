@@ -34,6 +34,7 @@ void gr_protect_strike(lua_State *L) {
 
 // In a hook, `count` instructions after it was set.
 static void strike(lua_State *L, int count) {
+  gr_run_end_with_family(gr_self());
   gr_protect_strike(L);
   gr_cancel_in_hook(L, count);
 }

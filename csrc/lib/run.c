@@ -9,70 +9,105 @@
 #include "sync/closing.h"
 #include "sync/holder.h"
 
-static struct {
+// What a family has set. It stays with the family, which is never freed.
+typedef struct settings {
   gr_lock lock;
+  // Guarded by lock.
   gr_on_error what;
   gr_channel *channel; // holds a reference
   uint32_t view;       // of the handle that was given
-} on_error = {.lock = GR_LOCK_STATIC(GR_RANK_LEAF)};
+  gr_block *init;
+  atomic_bool has_init; // a hint to look at it
+} settings;
+
+static atomic_bool process_ends; // nobody reads a channel any more
 
 static const char traceback_key;
 
-void gr_run_set_on_error(gr_on_error what, const gr_handle *handle) {
-  gr_channel *channel = handle ? handle->object : NULL;
+bool gr_run_init_family(gr_family *f) {
+  settings *s = f->settings;
+  if (!s && !(s = calloc(1, sizeof *s)))
+    return false;
+  gr_lock_init(&s->lock, GR_RANK_LEAF);
+  f->settings = s;
+  return true;
+}
+
+static settings *own_settings(void) {
+  return gr_family_self()->settings;
+}
+
+static void set_on_error(settings *s, gr_on_error what, gr_channel *channel,
+                         uint32_t view) {
   if (channel)
     gr_channel_retain(channel);
-  gr_lock_lock(&on_error.lock);
-  gr_channel *before = on_error.channel;
-  on_error.what = what;
-  on_error.channel = channel;
-  on_error.view = handle ? handle->view : GR_VIEW_BOTH;
-  gr_lock_unlock(&on_error.lock);
+  gr_lock_lock(&s->lock);
+  gr_channel *before = s->channel;
+  s->what = what;
+  s->channel = channel;
+  s->view = view;
+  gr_lock_unlock(&s->lock);
   if (before)
     gr_channel_release(before);
 }
 
+void gr_run_set_on_error(gr_on_error what, const gr_handle *handle) {
+  set_on_error(own_settings(), what, handle ? handle->object : NULL,
+               handle ? handle->view : GR_VIEW_BOTH);
+}
+
 // The channel that errors go to, with a reference, or NULL.
-static gr_channel *error_channel(void) {
-  if (gr_is_child())
+static gr_channel *error_channel(settings *s) {
+  if (gr_is_child() || atomic_load(&process_ends))
     return NULL;
-  gr_lock_lock(&on_error.lock);
-  gr_channel *channel = on_error.channel;
+  gr_lock_lock(&s->lock);
+  gr_channel *channel = s->channel;
   if (channel)
     gr_channel_retain(channel);
-  gr_lock_unlock(&on_error.lock);
+  gr_lock_unlock(&s->lock);
   return channel;
 }
 
-void gr_run_push_on_error(lua_State *L) {
-  gr_channel *channel = error_channel();
-  if (channel) {
-    gr_handle_push(L, &gr_channel_type, channel, on_error.view);
-    return;
-  }
-  gr_lock_lock(&on_error.lock);
-  bool ends = on_error.what == GR_REPORT_AND_EXIT;
-  gr_lock_unlock(&on_error.lock);
-  lua_pushstring(L, ends ? "exit" : "report");
+static bool errors_end_process(settings *s) {
+  gr_lock_lock(&s->lock);
+  bool ends = s->what == GR_REPORT_AND_EXIT;
+  gr_lock_unlock(&s->lock);
+  return ends && !atomic_load(&process_ends);
 }
 
-static gr_block *init_block; // guarded by on_error.lock
-static atomic_bool has_init; // a hint to look at it
+void gr_run_push_on_error(lua_State *L) {
+  settings *s = own_settings();
+  gr_channel *channel = error_channel(s);
+  if (channel)
+    gr_handle_push(L, &gr_channel_type, channel, s->view);
+  else
+    lua_pushstring(L, errors_end_process(s) ? "exit" : "report");
+}
 
-void gr_run_set_init(gr_block *init) {
-  gr_lock_lock(&on_error.lock);
-  gr_block *before = init_block;
-  init_block = init;
-  atomic_store(&has_init, init != NULL);
-  gr_lock_unlock(&on_error.lock);
+static void set_init(settings *s, gr_block *init) {
+  gr_lock_lock(&s->lock);
+  gr_block *before = s->init;
+  s->init = init;
+  atomic_store(&s->has_init, init != NULL);
+  gr_lock_unlock(&s->lock);
   gr_block_release(before);
 }
 
+void gr_run_set_init(gr_block *init) {
+  set_init(own_settings(), init);
+}
+
 gr_block *gr_run_get_init(void) {
-  gr_lock_lock(&on_error.lock);
-  gr_block *init = init_block ? gr_block_retain(init_block) : NULL;
-  gr_lock_unlock(&on_error.lock);
+  settings *s = own_settings();
+  gr_lock_lock(&s->lock);
+  gr_block *init = s->init ? gr_block_retain(s->init) : NULL;
+  gr_lock_unlock(&s->lock);
   return init;
+}
+
+void gr_run_clear_family(gr_family *f) {
+  set_on_error(f->settings, GR_REPORT, NULL, GR_VIEW_BOTH);
+  set_init(f->settings, NULL);
 }
 
 static int call_init(lua_State *L) {
@@ -82,7 +117,7 @@ static int call_init(lua_State *L) {
 }
 
 static void run_init(lua_State *L) {
-  if (!atomic_load_explicit(&has_init, memory_order_relaxed))
+  if (!atomic_load_explicit(&own_settings()->has_init, memory_order_relaxed))
     return;
   gr_block *init = gr_run_get_init();
   if (!init)
@@ -138,7 +173,8 @@ static void put_report(const char *report) {
 
 // Tells of a failure that nobody handles, once.
 static void tell(gr_task *task) {
-  gr_channel *channel = error_channel();
+  settings *s = task->family->settings;
+  gr_channel *channel = error_channel(s);
   if (channel && task->event) {
     gr_goroutine *woken = NULL;
     gr_message m = {.kind = GR_MESSAGE_BLOCK,
@@ -152,17 +188,14 @@ static void tell(gr_task *task) {
   }
   if (channel)
     gr_channel_release(channel);
-  gr_lock_lock(&on_error.lock);
-  bool ends = on_error.what == GR_REPORT_AND_EXIT;
-  gr_lock_unlock(&on_error.lock);
-  if (ends && !atomic_load(&gr_the_sched.stopping))
+  if (errors_end_process(s) && !atomic_load(&gr_the_sched.stopping))
     exit(EXIT_FAILURE);
 }
 
 void gr_run_at_end(void) {
   if (gr_is_child()) // what failed, the parent reports
     return;
-  gr_run_set_on_error(GR_REPORT, NULL);
+  atomic_store(&process_ends, true);
   gr_task_report_all();
 }
 
@@ -201,7 +234,7 @@ static void prepare_report(lua_State *L, gr_task *task) {
   lua_pushfstring(L, "%s: %s\n%s\n", lua_tostring(L, -2), lua_tostring(L, -1),
                   lua_tostring(L, traceback));
   task->report = strdup(lua_tostring(L, -1));
-  gr_channel *channel = error_channel();
+  gr_channel *channel = error_channel(own_settings());
   if (channel) {
     gr_channel_release(channel);
     lua_createtable(L, 0, 4);
@@ -309,6 +342,7 @@ static void live(lua_State *L, lifetime *life) {
 static void commit_end(gr_goroutine *g, void *arg) {
   lifetime *life = arg;
   gr_task *task = life->task;
+  gr_family *family = task->family;
   gr_task_state state = life->state;
   gr_block *outcome = life->outcome;
   gr_lock_lock(&task->lock);
@@ -317,9 +351,24 @@ static void commit_end(gr_goroutine *g, void *arg) {
   gr_goroutine_free(g); // with its stack, on which `arg` lies
   gr_task_end(task, state, outcome);
   gr_task_release(task);
+  atomic_fetch_sub(&family->sources, 1);
 }
 
 // --- the end ---
+
+// Its state is gone.
+static GR_NORETURN void finish(lifetime *life) {
+  if (gr_self()->held)
+    gr_holder_ended(life->task);
+  gr_block_release(life->task->context); // the task may be kept for long
+  life->task->context = NULL;
+  gr_enter();
+  gr_cancel_enter(gr_self(), NULL);
+  gr_closing_end(life->task);
+  // It is no more in the list when it wakes those who wait for it.
+  atomic_fetch_add(&life->task->family->sources, 1);
+  gr_finish(commit_end, life);
+}
 
 static GR_NORETURN void end(lua_State *L, lifetime *life) {
   if (life->outcome) // a task that is among its own results
@@ -328,28 +377,52 @@ static GR_NORETURN void end(lua_State *L, lifetime *life) {
   life->task->is_over = true;
   if (L)
     gr_state_close(L);
-  gr_block_release(life->task->context); // the task may be kept for long
-  life->task->context = NULL;
   if (gr_is_child()) { // nobody else is there to go on
     if (life->state == GR_TASK_FAILED)
       put_report(life->task->report);
     exit(life->state == GR_TASK_FAILED ? EXIT_FAILURE : EXIT_SUCCESS);
   }
-  if (gr_self()->held)
-    gr_holder_ended(life->task);
   if (life->task->detached && life->state == GR_TASK_FAILED) {
     tell(life->task);
     life->task->joined = true; // told
   }
-  gr_enter();
-  gr_cancel_enter(gr_self(), NULL);
-  gr_closing_end(life->task);
-  gr_finish(commit_end, life);
+  finish(life);
+}
+
+// What it holds in functions of ours is let go: its memory is not all there is.
+static void abandon_scopes_of(lua_State *co) {
+  if (!lua_checkstack(co, 4))
+    return;
+  lua_pushnil(co); // no error
+  gr_scope_abandon(co, co);
+}
+
+static void abandon_scopes(gr_goroutine *g) {
+  abandon_scopes_of(g->current);
+  for (gr_resume *r = g->resumes; r; r = r->outer)
+    abandon_scopes_of(r->from);
+}
+
+void gr_run_abandon(void) {
+  gr_goroutine *g = gr_self();
+  gr_task *task = g->owner;
+  lifetime life = {.task = task, .state = GR_TASK_CANCELLED};
+  task->is_ending = true;
+  task->is_over = true;
+  gr_loading_abandon();
+  if (g->L) {
+    abandon_scopes(g);
+    gr_state_abandon(g->L);
+  }
+  gr_block_release(task->call);
+  task->call = NULL;
+  finish(&life);
 }
 
 static void body(gr_goroutine *g) {
   lifetime life = {.task = g->owner, .state = GR_TASK_FAILED};
   gr_leave();
+  gr_run_end_with_family(g);
   gr_home at;
   lua_State *L = gr_state_new(&at, life.task->memory_limit,
                               gr_block_needs(life.task->call));
@@ -367,7 +440,8 @@ gr_goroutine *gr_run_prepare(gr_block *call, const gr_run_options *o,
   *task = gr_task_new(call, o->name);
   if (!*task)
     return NULL;
-  gr_goroutine *g = gr_goroutine_new(body, *task);
+  gr_family *family = o->family ? o->family : gr_family_self();
+  gr_goroutine *g = gr_goroutine_new(body, *task, family);
   if (!g) {
     (*task)->call = NULL; // stays the caller's
     gr_task_release(*task);
@@ -376,6 +450,7 @@ gr_goroutine *gr_run_prepare(gr_block *call, const gr_run_options *o,
   memcpy((*task)->creator, creator, strlen(creator) + 1);
   (*task)->id = g->id;
   (*task)->g = g;
+  (*task)->family = family;
   (*task)->parent = parent;
   (*task)->detached = o->detached;
   if (o->context)
@@ -471,6 +546,11 @@ void gr_run_fail(lua_State *L, const char *message) {
   end(g->L, &life);
 }
 
+static void forget_main(void *owner) {
+  gr_task_release(owner);
+}
+
 __attribute__((constructor)) static void set_hooks(void) {
   gr_task_on_forgotten = tell;
+  gr_family_forget_main = forget_main;
 }

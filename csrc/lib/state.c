@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "lib/lib.h"
+#include "sched/preempt.h"
 #include "sched/runtime.h"
 #include "value/home.h"
 #include "value/image.h"
@@ -29,10 +30,13 @@ static int end_of_goroutine(lua_State *L) {
 // feet of a thread that is stuck in one.
 // The host may go on for long without it: nothing is armed there any more.
 static int end_of_main(lua_State *L) {
-  bool stopped = gr_runtime_stop();
   gr_goroutine *g = gr_self();
-  if (g)
-    g->current = NULL;
+  if (!g || gr_is_apart())
+    return 0;
+  gr_run_clear_family(g->family);
+  bool stopped = gr_family_end();
+  g->current = NULL;
+  gr_preempt_disarm(L);
   if (stopped)
     return 0;
   if (lua_getfield(L, LUA_REGISTRYINDEX, "_CLIBS") == LUA_TTABLE) {
@@ -294,6 +298,14 @@ void gr_state_close(lua_State *L) {
   }
   if (!gr_is_child()) // which ends; a lock may never be free there
     gr_arena_fini(&at->arena);
+}
+
+void gr_state_abandon(lua_State *L) {
+  gr_home *at = gr_home_of(L);
+  gr_self()->current = NULL;
+  gr_image_abandon(L);
+  gr_handle_release_late(at);
+  gr_arena_fini(&at->arena);
 }
 
 void gr_state_init(void) {

@@ -125,7 +125,9 @@ static gr_goroutine *start_timed(gr_timer *timer, uint64_t now_ns) {
   (void)now_ns;
   timed_call *timed = timer->arg;
   gr_task *task;
-  gr_run_options run = {.detached = true, .context = timed->context};
+  gr_run_options run = {.detached = true,
+                        .context = timed->context,
+                        .family = timer->alarm.family};
   gr_goroutine *g = gr_run_prepare(gr_block_retain(timed->call), &run,
                                    timed->creator, timed->parent, &task);
   if (!g) {

@@ -45,13 +45,14 @@ typedef struct route {
 // The worker's thread is stuck in a C call, on the stack of another goroutine.
 // A main need not wait for that: its own stack is free, and any thread can go
 // on with it. The caller's becomes the one that it is bound to.
+// But not where the host may end its thread, which is to be the one it began.
 static bool move_main_locked(gr_goroutine *g, gr_worker *to) {
 #ifdef GR_TSAN
   return false; // it does not let a thread go on with another one's stack
 #endif
   gr_worker *from = g->bound;
-  if (!g->is_main || g->bound_count > 0 || to->main || to->runs_bound_only ||
-      gr_pin_is_under_foreign(g))
+  if (!g->is_main || g->bound_count > 0 || !g->may_move || to->main ||
+      to->runs_bound_only || gr_pin_is_under_foreign(g))
     return false;
   from->main = NULL;
   to->main = g;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "sched/deadline.h"
 
+#include "sched/family.h"
 #include "sched/goroutine.h"
 #include "sched/sched.h"
 
@@ -21,12 +22,37 @@ static void publish_locked(gr_deadlines *deadlines) {
     atomic_store(&deadlines->earliest_ns, earliest);
 }
 
+// False: it is over. The heap's lock is held, which gr_deadlines_fire_family
+// takes after that was set.
+static bool join_family(gr_deadline *alarm) {
+  gr_goroutine *g = alarm->family ? NULL : gr_self();
+  if (g)
+    alarm->family = g->family;
+  gr_family *f = alarm->family; // NULL only without a scheduler
+  if (f && atomic_load(&f->is_over))
+    return false;
+  if (f)
+    atomic_fetch_add(&f->sources, 1);
+  return true;
+}
+
+static void leave_family(gr_family *f) {
+  if (f)
+    atomic_fetch_sub(&f->sources, 1);
+}
+
 bool gr_deadline_set(gr_deadlines *home, gr_deadline *deadline,
                      uint64_t when_ns) {
   gr_lock_lock(&home->lock);
   deadline->home = home;
   deadline->node.key = when_ns;
-  bool done = gr_heap_push(&home->heap, &deadline->node);
+  bool counts = !deadline->g;
+  bool done = !counts || join_family(deadline);
+  if (done && !gr_heap_push(&home->heap, &deadline->node)) {
+    done = false;
+    if (counts)
+      leave_family(deadline->family);
+  }
   publish_locked(home);
   gr_lock_unlock(&home->lock);
   return done;
@@ -36,6 +62,7 @@ bool gr_deadline_clear(gr_deadline *deadline) {
   gr_deadlines *home = deadline->home;
   if (!home)
     return false;
+  gr_family *f = deadline->family;
   gr_lock_lock(&home->lock);
   bool was_set = deadline->node.place != 0;
   if (was_set) {
@@ -43,48 +70,84 @@ bool gr_deadline_clear(gr_deadline *deadline) {
     publish_locked(home);
   }
   gr_lock_unlock(&home->lock);
+  if (was_set)
+    leave_family(f);
   return was_set;
 }
 
 enum { BATCH = 64 };
 
+// What has been taken out of a heap, to be done without its lock.
+typedef struct batch {
+  gr_goroutine *woken[BATCH];
+  gr_deadline *alarms[BATCH]; // not linked: others may take one out, too
+  unsigned woken_count, alarm_count;
+} batch;
+
+static void take_out_locked(gr_deadlines *deadlines, gr_deadline *d, batch *b) {
+  gr_heap_remove(&deadlines->heap, &d->node);
+  if (!d->g) {
+    d->hold(d);
+    b->alarms[b->alarm_count++] = d;
+    return;
+  }
+  // The goroutine takes this lock before it leaves the wait, so that `d` is
+  // there until we let it go.
+  if (gr_wait_claim(d->g, d->ticket, GR_CLAIM_TIMEOUT))
+    b->woken[b->woken_count++] = d->g;
+}
+
+static void fire_alarms(batch *b, uint64_t now_ns) {
+  for (unsigned i = 0; i < b->alarm_count; i++) {
+    gr_family *f = b->alarms[i]->family;
+    b->alarms[i]->fire(b->alarms[i], now_ns); // it may be gone then
+    leave_family(f);
+  }
+}
+
 unsigned gr_deadlines_fire(gr_deadlines *deadlines, uint64_t now_ns,
                            void (*ready)(gr_goroutine *g)) {
   unsigned fired = 0, in_batch;
   do {
-    gr_goroutine *woken[BATCH];
-    gr_deadline *alarms[BATCH]; // not linked: others may take one out, too
-    unsigned woken_count = 0, alarm_count = 0;
-    in_batch = 0;
-
+    batch b;
+    b.woken_count = b.alarm_count = in_batch = 0;
     gr_lock_lock(&deadlines->lock);
     while (in_batch < BATCH) {
       gr_heap_node *first = gr_heap_first(&deadlines->heap);
       if (!first || first->key > now_ns)
         break;
-      gr_deadline *d = GR_CONTAINER(first, gr_deadline, node);
-      gr_heap_remove(&deadlines->heap, first);
+      take_out_locked(deadlines, GR_CONTAINER(first, gr_deadline, node), &b);
       in_batch++;
-      if (d->g) {
-        // The goroutine takes this lock before it leaves the wait, so that `d`
-        // is there until we let it go.
-        if (gr_wait_claim(d->g, d->ticket, GR_CLAIM_TIMEOUT))
-          woken[woken_count++] = d->g;
-      } else {
-        d->hold(d);
-        alarms[alarm_count++] = d;
-      }
     }
     publish_locked(deadlines);
     gr_lock_unlock(&deadlines->lock);
 
-    for (unsigned i = 0; i < woken_count; i++) {
-      gr_wait_until_parked(woken[i]); // it sets its deadline before that
-      ready(woken[i]);
+    for (unsigned i = 0; i < b.woken_count; i++) {
+      gr_wait_until_parked(b.woken[i]); // it sets its deadline before that
+      ready(b.woken[i]);
     }
-    for (unsigned i = 0; i < alarm_count; i++)
-      alarms[i]->fire(alarms[i], now_ns); // it may be gone then
+    fire_alarms(&b, now_ns);
     fired += in_batch;
   } while (in_batch == BATCH);
   return fired;
+}
+
+// Removing moves others about in the heap: what was not met is, the next time.
+void gr_deadlines_fire_family(gr_deadlines *deadlines, gr_family *family) {
+  batch b;
+  do {
+    b.alarm_count = 0;
+    gr_lock_lock(&deadlines->lock);
+    gr_heap *heap = &deadlines->heap;
+    for (uint32_t i = heap->count; i > 0 && b.alarm_count < BATCH; i--) {
+      gr_deadline *d =
+          i > heap->count ? NULL
+                          : GR_CONTAINER(heap->nodes[i - 1], gr_deadline, node);
+      if (d && !d->g && d->family == family)
+        take_out_locked(deadlines, d, &b);
+    }
+    publish_locked(deadlines);
+    gr_lock_unlock(&deadlines->lock);
+    fire_alarms(&b, GR_NEVER - 1);
+  } while (b.alarm_count > 0);
 }

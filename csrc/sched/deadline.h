@@ -19,12 +19,15 @@ typedef struct gr_deadlines gr_deadlines;
 //   an alarm   `fire` is called, with no lock held. What it lives in must stay
 //              until then: `hold` is called under the heap's lock when it is
 //              taken out, and may keep it alive; `fire` lets it go. It may be
-//              set anew before it has been called, and fire twice then.
+//              set anew before it has been called, and fire twice then. It
+//              is of the family of the goroutine that first sets it, and counts
+//              as one of its sources until it is cleared or has been fired.
 struct gr_deadline {
   gr_heap_node node;  // first; key is the time in ns
   gr_deadlines *home; // constant while set
   gr_goroutine *g;
   uint32_t ticket;
+  struct gr_family *family; // of an alarm
   void (*hold)(gr_deadline *deadline);
   void (*fire)(gr_deadline *deadline, uint64_t now_ns);
 };
@@ -40,7 +43,8 @@ struct gr_deadlines {
 void gr_deadlines_init(gr_deadlines *deadlines);
 void gr_deadlines_fini(gr_deadlines *deadlines);
 
-// Puts a deadline that is not set into the heap. False when out of memory.
+// Puts a deadline that is not set into the heap. False when out of memory, or
+// for an alarm of a family that is over.
 bool gr_deadline_set(gr_deadlines *home, gr_deadline *deadline,
                      uint64_t when_ns);
 
@@ -52,6 +56,10 @@ bool gr_deadline_clear(gr_deadline *deadline);
 // made runnable by `ready`. Returns how many deadlines there were.
 unsigned gr_deadlines_fire(gr_deadlines *deadlines, uint64_t now_ns,
                            void (*ready)(gr_goroutine *g));
+
+// Fires all alarms of the family, as if their time had come.
+void gr_deadlines_fire_family(gr_deadlines *deadlines,
+                              struct gr_family *family);
 
 static inline uint64_t gr_deadlines_earliest(gr_deadlines *deadlines) {
   return atomic_load_explicit(&deadlines->earliest_ns, memory_order_relaxed);

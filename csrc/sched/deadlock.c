@@ -2,6 +2,7 @@
 // A deadlock is known, not guessed: when the last processor goes idle, nothing
 // is queued, no goroutine is in a C call, no deadline is set, and none waits
 // for anything outside, then nothing can make a goroutine runnable any more.
+// Where there are several families, the monitor looks at each, too.
 #include "sched/sched.h"
 
 static bool has_deadlines(void) {
@@ -44,6 +45,27 @@ bool gr_any_busy_locked(void) {
   return has_bound_ready();
 }
 
+// Ends the wait of the family's main, if it is in one.
+static gr_goroutine *claim_main(gr_family *f) {
+  gr_list *all = &f->goroutines;
+  for (gr_link *at = all->head.next; at != &all->head; at = at->next) {
+    gr_goroutine *g = GR_CONTAINER(at, gr_goroutine, all);
+    unsigned word = atomic_load(&g->claim);
+    if (g->is_main && (word & GR_CLAIM_MASK) == GR_CLAIM_OPEN &&
+        gr_wait_claim(g, word, GR_CLAIM_DEADLOCK))
+      return g;
+  }
+  return NULL;
+}
+
+// A lost wake-up, had there been one, would show here.
+static void assert_none_runnable(gr_family *f) {
+  gr_list *all = &f->goroutines;
+  for (gr_link *at = all->head.next; at != &all->head; at = at->next)
+    GR_ASSERT(atomic_load(&GR_CONTAINER(at, gr_goroutine, all)->status) !=
+              GR_RUNNABLE);
+}
+
 // A deadline may have been taken out, and what it wakes be on its way to a
 // queue, in the hands of the monitor: it counts as somebody who works.
 gr_goroutine *gr_deadlock_check_locked(void) {
@@ -53,15 +75,49 @@ gr_goroutine *gr_deadlock_check_locked(void) {
       has_deadlines() || atomic_load(&s->woken.count) ||
       atomic_load(&s->global.count))
     return NULL;
-  for (gr_link *at = s->goroutines.head.next; at != &s->goroutines.head;
+  gr_goroutine *victim = NULL;
+  for (gr_link *at = s->families.head.next; at != &s->families.head && !victim;
        at = at->next) {
-    gr_goroutine *g = GR_CONTAINER(at, gr_goroutine, all);
-    // A lost wake-up, had there been one, would show here.
-    GR_ASSERT(atomic_load(&g->status) != GR_RUNNABLE);
-    unsigned word = atomic_load(&g->claim);
-    if (g->is_main && (word & GR_CLAIM_MASK) == GR_CLAIM_OPEN &&
-        gr_wait_claim(g, word, GR_CLAIM_DEADLOCK))
-      return g;
+    gr_family *f = GR_CONTAINER(at, gr_family, all);
+    assert_none_runnable(f);
+    victim = claim_main(f);
   }
-  return NULL;
+  return victim;
+}
+
+// --- of one family, while others run ---
+
+// It waits, without a timeout, for what other goroutines of its family do.
+static bool is_stuck(gr_goroutine *g, unsigned *word) {
+  if (atomic_load(&g->status) != GR_WAITING)
+    return false;
+  *word = atomic_load(&g->claim);
+  gr_wait_kind kind = atomic_load(&g->wait_kind);
+  return (*word & GR_CLAIM_MASK) == GR_CLAIM_OPEN &&
+         !atomic_load(&g->wait_is_timed) && kind <= GR_WAIT_LAST_INSIDE;
+}
+
+// The sum of all their tickets, which only grow. False: not all are stuck.
+static bool sum_of_waits(gr_family *f, uint64_t *sum) {
+  gr_list *all = &f->goroutines;
+  *sum = 0;
+  for (gr_link *at = all->head.next; at != &all->head; at = at->next) {
+    unsigned word;
+    if (!is_stuck(GR_CONTAINER(at, gr_goroutine, all), &word))
+      return false;
+    *sum += word;
+  }
+  return true;
+}
+
+// Looks twice. A wait that is open in both looks was open between them, and so
+// were all at once, then; and nothing else could wake one, for the sources are
+// counted between the looks, until what they lead to has been done. The lock
+// keeps goroutines from coming and going.
+gr_goroutine *gr_family_check_locked(gr_family *f) {
+  uint64_t first, second;
+  if (atomic_load(&f->is_over) || !sum_of_waits(f, &first) ||
+      atomic_load(&f->sources) || !sum_of_waits(f, &second) || first != second)
+    return NULL;
+  return claim_main(f);
 }

@@ -13,6 +13,9 @@
 #include "base/base.h"
 #include "sched/goroutine.h"
 
+// In `examined`: the goroutine's family has ended, see family.c. It may run.
+#define GR_EXAMINED_END 0x80000000u
+
 // Calls read(g, arg) while g, which is not the caller's, does not run. A g that
 // runs is asked to give way for that. False if it does not within a few
 // milliseconds (it is in a long C call): then nothing was read. The caller

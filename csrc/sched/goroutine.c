@@ -10,16 +10,17 @@ static void begin(void *arg) {
   g->entry(g);
 }
 
-static void enlist(gr_goroutine *g) {
+static void enlist(gr_goroutine *g, gr_family *family) {
   gr_link_init(&g->scope_link);
   g->id = atomic_fetch_add(&gr_the_sched.last_id, 1) + 1;
-  atomic_fetch_add(&gr_the_sched.goroutine_count, 1);
+  g->family = family;
   gr_lock_lock(&gr_the_sched.lock);
-  gr_list_push(&gr_the_sched.goroutines, &g->all);
+  gr_family_add_locked(family, g);
   gr_lock_unlock(&gr_the_sched.lock);
 }
 
-gr_goroutine *gr_goroutine_new(void (*entry)(gr_goroutine *g), void *owner) {
+gr_goroutine *gr_goroutine_new(void (*entry)(gr_goroutine *g), void *owner,
+                               gr_family *family) {
   gr_goroutine *g = calloc(1, sizeof *g);
   gr_stack *stack = g ? gr_stack_new() : NULL;
   if (!stack) {
@@ -35,45 +36,48 @@ gr_goroutine *gr_goroutine_new(void (*entry)(gr_goroutine *g), void *owner) {
   // The header lies at the stack's end.
   gr_context_init(&g->context, stack->base,
                   (size_t)((char *)stack - stack->base), begin, g);
-  enlist(g);
+  enlist(g, family);
   return g;
 }
 
 gr_goroutine *gr_goroutine_new_main(void) {
   gr_goroutine *g = calloc(1, sizeof *g);
-  if (!g)
+  gr_family *family = g ? gr_family_new() : NULL;
+  if (!family) {
+    free(g);
     return NULL;
+  }
   g->is_main = true;
   atomic_init(&g->status, GR_RUNNING);
   atomic_init(&g->claim, GR_CLAIM_OBJECT);
   atomic_init(&g->computed_since, GR_NEW);
   gr_context_init_thread(&g->context);
-  enlist(g);
+  enlist(g, family);
   return g;
 }
 
 // --- the last one ---
 
-static bool is_last_locked(void) {
-  gr_list *all = &gr_the_sched.goroutines;
+static bool is_last_locked(gr_family *f) {
+  gr_list *all = &f->goroutines;
   return all->head.next->next == &all->head;
 }
 
 // Claims the main that waits to be the last, if it is.
-static gr_goroutine *claim_last_locked(void) {
-  gr_goroutine *g = gr_the_sched.waits_for_others;
+static gr_goroutine *claim_last_locked(gr_family *f) {
+  gr_goroutine *g = f->waits_for_others;
   unsigned ticket = g ? atomic_load(&g->claim) : 0;
-  if (!g || !is_last_locked() || (ticket & GR_CLAIM_MASK) != GR_CLAIM_OPEN)
+  if (!g || !is_last_locked(f) || (ticket & GR_CLAIM_MASK) != GR_CLAIM_OPEN)
     return NULL;
-  gr_the_sched.waits_for_others = NULL;
+  f->waits_for_others = NULL;
   return gr_wait_claim(g, ticket, GR_CLAIM_OBJECT) ? g : NULL;
 }
 
 static void commit_wait(gr_goroutine *g, void *arg) {
   (void)arg;
   gr_lock_lock(&gr_the_sched.lock);
-  gr_the_sched.waits_for_others = g;
-  gr_goroutine *last = claim_last_locked();
+  g->family->waits_for_others = g;
+  gr_goroutine *last = claim_last_locked(g->family);
   gr_lock_unlock(&gr_the_sched.lock);
   if (last)
     gr_ready(last);
@@ -88,24 +92,27 @@ bool gr_wait_for_others(void) {
     if (gr_wait_reason(g) != GR_CLAIM_CANCEL)
       return gr_wait_reason(g) == GR_CLAIM_OBJECT;
     gr_lock_lock(&gr_the_sched.lock);
-    gr_the_sched.waits_for_others = NULL; // only while it is parked
+    g->family->waits_for_others = NULL; // only while it is parked
     gr_lock_unlock(&gr_the_sched.lock);
   }
 }
 
-void gr_goroutine_free(gr_goroutine *g) {
+void gr_goroutine_delist(gr_goroutine *g) {
   gr_lock_lock(&gr_the_sched.lock);
-  gr_list_remove(&g->all);
-  gr_goroutine *last = claim_last_locked();
+  gr_family_remove_locked(g->family, g);
+  gr_goroutine *last = claim_last_locked(g->family);
   gr_lock_unlock(&gr_the_sched.lock);
   if (last)
     gr_ready(last);
+}
+
+void gr_goroutine_free(gr_goroutine *g) {
+  gr_goroutine_delist(g);
   if (g->stack) {
     gr_context_fini(&g->context);
     gr_stack_free(g->stack);
   }
   free(g);
-  atomic_fetch_sub(&gr_the_sched.goroutine_count, 1);
 }
 
 gr_status gr_wait_status(gr_goroutine *g) {

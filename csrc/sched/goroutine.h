@@ -49,10 +49,11 @@ typedef enum gr_wait_kind {
   GR_WAIT_SEMAPHORE,
   GR_WAIT_BARRIER,
   GR_WAIT_MAP,
-  GR_WAIT_TASKS,  // of a group
-  GR_WAIT_PLACE,  // in one
-  GR_WAIT_OTHERS, // main, after go.exit
-  GR_WAIT_READ,   // of a descriptor
+  GR_WAIT_TASKS,                        // of a group
+  GR_WAIT_PLACE,                        // in one
+  GR_WAIT_OTHERS,                       // main, after go.exit
+  GR_WAIT_LAST_INSIDE = GR_WAIT_OTHERS, // what follows, others end
+  GR_WAIT_READ,                         // of a descriptor
   GR_WAIT_WRITE,
   GR_WAIT_ACCEPT,
   GR_WAIT_CONNECT,
@@ -68,7 +69,7 @@ enum {
   GR_CLAIM_NOMEM,
   GR_CLAIM_DEADLOCK,
   GR_CLAIM_INTERRUPT,
-  GR_CLAIM_STOPPED,
+  GR_CLAIM_STOPPED, // its family has ended, or the process ends
   GR_CLAIM_CANCEL,
   GR_CLAIM_MASK = 7,
 };
@@ -77,7 +78,8 @@ enum {
 enum {
   GR_STRUCK_CPU = 1,    // it has used up its CPU time
   GR_STRUCK_CANCEL = 2, // it is cancelled, or in a scope that is
-  GR_STRUCK_ONCE = 4,   // the bits from here on count cancellations
+  GR_STRUCK_END = 4,    // its family has ended
+  GR_STRUCK_ONCE = 8,   // the bits from here on count cancellations
 };
 
 typedef uint32_t gr_ticket;
@@ -92,7 +94,8 @@ struct gr_goroutine {
   atomic_uint status; // gr_goroutine_status; release, acquire by wakers
   atomic_uint claim;  // serial number << 3 | GR_CLAIM_...
 
-  atomic_uint examined; // how many read it; see examine.h
+  // How many read it; see examine.h. And the highest bit: its family has ended.
+  atomic_uint examined;
 
   // Written by the owner of the claim, before it makes the goroutine runnable.
   void *woken_by;
@@ -101,9 +104,9 @@ struct gr_goroutine {
   // select, the task that is joined, the object of sync, the entry of a map.
   // Valid while the goroutine waits, and then until it has left the function
   // that waited.
-  gr_wait_kind wait_kind;
+  _Atomic(gr_wait_kind) wait_kind; // relaxed, as the next
+  atomic_bool wait_is_timed;       // it has a deadline
   const void *wait_object;
-  bool wait_is_timed;     // it has a deadline
   uint64_t wait_since_ns; // by the coarse clock
 
   gr_deadline deadline; // of the present wait
@@ -120,6 +123,9 @@ struct gr_goroutine {
   gr_worker *bound;
   uint32_t bound_count; // lock_thread calls not yet undone
   bool is_main;
+  bool may_move;    // of a main: its thread is the process's first
+  bool is_over;     // of a main: it has ended, and goes on without scheduler
+  atomic_bool ends; // its family has ended, and it runs to leave
   // It has C code loaded that is not the standard library's or ours, which may
   // block its thread unannounced: it does not run on the thread of a main.
   atomic_bool foreign;
@@ -159,7 +165,8 @@ struct gr_goroutine {
   // Ctrl-C handler was there.
   _Atomic(uintptr_t) hook_at_park; // the function's address
 
-  gr_link all; // in the scheduler's list of all goroutines
+  struct gr_family *family; // constant
+  gr_link all;              // in the family's list
 };
 
 // One lua_resume in progress, on the C stack of its goroutine; or one
@@ -173,10 +180,14 @@ typedef struct gr_resume {
 
 // Makes a goroutine with a stack, which will call entry(g). It is in no queue;
 // gr_ready... starts it. NULL when out of memory.
-gr_goroutine *gr_goroutine_new(void (*entry)(gr_goroutine *g), void *owner);
+gr_goroutine *gr_goroutine_new(void (*entry)(gr_goroutine *g), void *owner,
+                               struct gr_family *family);
 
-// Makes the goroutine of a host's thread, running.
+// Makes the goroutine of a host's thread, running, and its family.
 gr_goroutine *gr_goroutine_new_main(void);
+
+// Takes it out of its family. It does not run any more.
+void gr_goroutine_delist(gr_goroutine *g);
 
 // Frees a goroutine that is done or has never been started, stack and all.
 void gr_goroutine_free(gr_goroutine *g);

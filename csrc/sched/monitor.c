@@ -22,16 +22,17 @@
 #include "sched/sched.h"
 
 enum {
-  QUIET_ROUNDS = 20,     // rounds without anything running before deep sleep
-  ROUND_MIN_NS = 20000,  // at most one round in this time
-  WOKEN_NS = 100000,     // when to look again whether those woken run,
-  WOKEN_MAX_NS = 500000, // and at most, while goroutines take turns quickly
-  COMPUTED_NS = 200000,  // who has used less CPU does not compute,
-  AGAIN_NS = 20000,      // if it has not computed before, else this
-  RUNNABLE_NS = 1000000, // runnable for so long and used CPU: computes
-  WATCHED_NS = 2000000,  // after so long the watch begins anew
-  EVENTS_NS = 500000,    // for so long a worker may leave events alone
-  PATIENCE = 2,          // signals without effect before a processor is taken
+  QUIET_ROUNDS = 20,      // rounds without anything running before deep sleep
+  ROUND_MIN_NS = 20000,   // at most one round in this time
+  WOKEN_NS = 100000,      // when to look again whether those woken run,
+  WOKEN_MAX_NS = 500000,  // and at most, while goroutines take turns quickly
+  COMPUTED_NS = 200000,   // who has used less CPU does not compute,
+  AGAIN_NS = 20000,       // if it has not computed before, else this
+  RUNNABLE_NS = 1000000,  // runnable for so long and used CPU: computes
+  WATCHED_NS = 2000000,   // after so long the watch begins anew
+  EVENTS_NS = 500000,     // for so long a worker may leave events alone
+  FAMILIES_NS = 20000000, // between two looks for families that wait for ever
+  PATIENCE = 2,           // signals without effect before a processor is taken
 };
 
 _Atomic(uint64_t) gr_monitor_wake_at = GR_NEVER;
@@ -45,6 +46,7 @@ static struct {
   gr_loop_request follow_request;
   atomic_bool follows; // that one is queued
   uint64_t patience_ns;
+  uint64_t families_seen_at_ns;
 } monitor;
 
 // --- membarrier ---
@@ -343,6 +345,24 @@ static bool is_unwatched(gr_processor *p) {
   return unwatched;
 }
 
+// Where there are several families, one of them may wait for ever while others
+// run.
+static void end_deadlocks_of_families(round *r) {
+  gr_sched *s = &gr_the_sched;
+  gr_goroutine *victim = NULL;
+  if (atomic_load(&s->family_count) < 2 ||
+      r->now_ns < monitor.families_seen_at_ns + FAMILIES_NS)
+    return;
+  monitor.families_seen_at_ns = r->now_ns;
+  gr_lock_lock(&s->lock);
+  for (gr_link *at = s->families.head.next; at != &s->families.head && !victim;
+       at = at->next)
+    victim = gr_family_check_locked(GR_CONTAINER(at, gr_family, all));
+  gr_lock_unlock(&s->lock);
+  if (victim)
+    gr_ready_woken(victim);
+}
+
 // What was fired may have made nothing runnable, and all may have gone idle
 // meanwhile.
 static void end_deadlock(void) {
@@ -512,6 +532,7 @@ static void one_round(round *r) {
   fire_deadlines(r);
   watch_pollers(r);
   interrupt_mains();
+  end_deadlocks_of_families(r);
   look_at_workers(r);
   retire_threads(r);
   if (r->wants_help)

@@ -165,19 +165,30 @@ static bool is_cancelled(gr_goroutine *g) {
   if (GR_UNLIKELY(gr_enter_needs_fence))
     atomic_thread_fence(memory_order_seq_cst);
   unsigned struck = atomic_load_explicit(&g->struck, memory_order_relaxed);
-  return (struck & GR_STRUCK_CANCEL) &&
+  return (struck & (GR_STRUCK_CANCEL | GR_STRUCK_END)) &&
          ((struck ^ g->ignored) & ~(unsigned)GR_STRUCK_CPU);
 }
 
 static bool cancel_wait(gr_goroutine *g) {
   unsigned word = atomic_load(&g->claim);
+  bool ends = atomic_load(&g->struck) & GR_STRUCK_END;
   return (word & GR_CLAIM_MASK) == GR_CLAIM_OPEN &&
-         gr_wait_claim(g, word, GR_CLAIM_CANCEL);
+         gr_wait_claim(g, word, ends ? GR_CLAIM_STOPPED : GR_CLAIM_CANCEL);
+}
+
+static void ignore(unsigned but_for) {
+  gr_goroutine *g =
+      atomic_load_explicit(&gr_worker_self()->g, memory_order_relaxed);
+  unsigned struck = atomic_load_explicit(&g->struck, memory_order_relaxed);
+  g->ignored = struck & ~but_for;
 }
 
 void gr_wait_ignore_cancel(void) {
-  gr_goroutine *g = gr_self();
-  g->ignored = atomic_load_explicit(&g->struck, memory_order_relaxed);
+  ignore(GR_STRUCK_END);
+}
+
+void gr_wait_ignore_all(void) {
+  ignore(0);
 }
 
 // Whoever has claimed its wait need not have seen it off its stack.
@@ -226,19 +237,10 @@ static void commit_park(gr_goroutine *g, void *arg) {
     gr_ready(g);
 }
 
-// Nobody is there any more to wake main, or to run anything.
-static bool has_stopped(gr_goroutine *g) {
-  if (gr_is_child())
-    return true;
-  return GR_UNLIKELY(atomic_load_explicit(&gr_the_sched.stopped_by_main,
-                                          memory_order_relaxed)) &&
-         g->is_main;
-}
-
 void gr_park(gr_wait_kind kind, const void *object, uint64_t deadline_ns,
              gr_commit commit, void *arg) {
   gr_goroutine *g = gr_self();
-  if (has_stopped(g)) {
+  if (gr_is_apart()) { // nobody is there to wake it, or to run anything
     gr_wait_claim(g, atomic_load(&g->claim), GR_CLAIM_STOPPED);
     if (commit)
       commit(g, arg);
@@ -253,9 +255,10 @@ void gr_park(gr_wait_kind kind, const void *object, uint64_t deadline_ns,
   if (g->is_main && g->L)
     atomic_store_explicit(&g->hook_at_park, (uintptr_t)lua_gethook(g->L),
                           memory_order_relaxed);
-  g->wait_kind = kind;
+  atomic_store_explicit(&g->wait_kind, kind, memory_order_relaxed);
+  atomic_store_explicit(&g->wait_is_timed, deadline_ns != GR_NEVER,
+                        memory_order_relaxed);
   g->wait_object = object;
-  g->wait_is_timed = deadline_ns != GR_NEVER;
   g->wait_since_ns =
       atomic_load_explicit(&gr_the_sched.coarse_now_ns, memory_order_relaxed);
   switch_away(commit_park, &p);
@@ -280,6 +283,8 @@ bool gr_others_wait(gr_worker *w) {
 }
 
 void gr_yield(void) {
+  if (gr_is_apart())
+    return;
   gr_worker *w = gr_worker_self();
   // An elapsed deadline counts as somebody to give way to.
   gr_processor *p = atomic_load_explicit(&w->p, memory_order_relaxed);
@@ -289,7 +294,7 @@ void gr_yield(void) {
     if (earliest <= now)
       gr_deadlines_fire(&p->deadlines, now, gr_ready_woken);
   }
-  if (gr_others_wait(w) && !has_stopped(gr_self()))
+  if (gr_others_wait(w))
     switch_away(commit_yield, NULL);
 }
 
@@ -319,7 +324,7 @@ static void disinherit(gr_processor *p, gr_goroutine *heir, uint64_t had_ns) {
 }
 
 void gr_leave_slow(gr_worker *w) {
-  if (has_stopped(gr_self())) { // a request from before
+  if (gr_is_apart()) { // a request from before
     atomic_store_explicit(&w->preempt, 0, memory_order_relaxed);
     atomic_store_explicit(&w->in_runtime, false, memory_order_release);
     return;
@@ -366,7 +371,7 @@ static void commit_without_processor(gr_goroutine *g, void *arg) {
 }
 
 void gr_enter_slow(gr_worker *w) {
-  if (has_stopped(gr_self()))
+  if (gr_is_apart())
     return;
   gr_lock_lock(&gr_the_sched.lock); // a retake in progress holds it
   gr_processor *p = atomic_load_explicit(&w->p, memory_order_relaxed);
@@ -385,7 +390,7 @@ static void commit_leave_main(gr_goroutine *g, void *arg) {
 void gr_leave_main_thread(void) {
   gr_worker *w = gr_worker_self();
   gr_goroutine *g = gr_self();
-  if (!w->main || g->bound || gr_is_child())
+  if (!w->main || g->bound || gr_is_apart())
     return;
   bool was_foreign = atomic_exchange(&g->foreign, true);
   switch_away(commit_leave_main, NULL);

@@ -18,7 +18,7 @@ static struct sigaction previous[NSIG]; // written before ours is installed
 // --- giving way ---
 
 void gr_preempt_poll(void) {
-  if (gr_is_child())
+  if (gr_is_apart())
     return;
   gr_enter();
   gr_leave();
@@ -36,6 +36,11 @@ static bool is_ours(lua_Hook hook) {
   return !hook || hook == gr_preempt_hook;
 }
 
+void gr_preempt_arm(lua_State *L) {
+  if (is_ours(lua_gethook(L)))
+    lua_sethook(L, gr_preempt_hook, LUA_MASKCOUNT, 1);
+}
+
 // Between looking and removing, the host's Ctrl-C handler might set its hook,
 // on this very thread: it would be erased. So it is held off on a main.
 static void disarm(lua_State *L, bool is_main) {
@@ -49,6 +54,10 @@ static void disarm(lua_State *L, bool is_main) {
     lua_sethook(L, NULL, 0, 0);
   if (is_main)
     pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+void gr_preempt_disarm(lua_State *L) {
+  disarm(L, true);
 }
 
 void gr_preempt_hook(lua_State *L, lua_Debug *ar) {

@@ -26,13 +26,23 @@ bool gr_preempt_set_signal(int sig);
 // Lets the calling thread take the signal.
 void gr_preempt_unblock(void);
 
-// True when the running goroutine is to give way.
+// True when the running goroutine is to give way, or to leave.
 static inline bool gr_preempt_is_wanted(void) {
   gr_worker *w = gr_worker_self();
-  return w && (atomic_load_explicit(&w->preempt, memory_order_relaxed) ==
+  gr_goroutine *g =
+      w ? atomic_load_explicit(&w->g, memory_order_relaxed) : NULL;
+  return g && (atomic_load_explicit(&w->preempt, memory_order_relaxed) ==
                    atomic_load_explicit(&w->slice, memory_order_relaxed) ||
-               !atomic_load_explicit(&w->p, memory_order_relaxed));
+               !atomic_load_explicit(&w->p, memory_order_relaxed) ||
+               atomic_load_explicit(&g->ends, memory_order_relaxed));
 }
+
+// Sets the hook that gives way, before the next instruction, on a coroutine
+// that does not run meanwhile; unless it has another hook.
+void gr_preempt_arm(lua_State *L);
+
+// Takes it away, on a main's.
+void gr_preempt_disarm(lua_State *L);
 
 // Gives way if that is wanted; gets a processor if it was taken away. Running
 // goroutine, outside the runtime.

@@ -72,12 +72,17 @@ void gr_attach_locked(gr_worker *w, gr_processor *p) {
 
 // --- how many ---
 
-void gr_take_first_processor(gr_worker *w) {
-  gr_processor *p = atomic_load(&gr_the_sched.processors[0]);
+bool gr_take_idle_processor(gr_worker *w) {
   gr_lock_lock(&gr_the_sched.lock);
-  gr_remove_idle_locked(p);
-  gr_attach_locked(w, p);
+  gr_processor *p = gr_the_sched.idle_processors;
+  while (p && p->worker)
+    p = p->next_idle;
+  if (p) {
+    gr_remove_idle_locked(p);
+    gr_attach_locked(w, p);
+  }
   gr_lock_unlock(&gr_the_sched.lock);
+  return p != NULL;
 }
 
 bool gr_set_procs(uint32_t count) {

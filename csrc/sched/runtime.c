@@ -114,13 +114,14 @@ static void choose_guards(void) {
 static void become_child(void) {
   gr_worker *w = gr_worker_self();
   atomic_store(&gr_was_forked, true);
+  atomic_store(&gr_some_are_apart, true);
   if (w)
     atomic_store(&w->preempt, 0); // no slice has this number
 }
 
 // --- starting ---
 
-static const char *start(lua_State *L) {
+static const char *start(void) {
   gr_sched_init();
   raise_file_limit();
   choose_guards();
@@ -131,15 +132,8 @@ static const char *start(lua_State *L) {
     return "the preemption signal cannot be caught";
   if (gr_monitor_start() != 0)
     return "no thread or no file descriptors for the monitor";
-  gr_goroutine *main = gr_goroutine_new_main();
-  gr_worker *w = main ? gr_worker_new_host(main) : NULL;
-  if (!w)
-    return "not enough memory";
-  main->L = main->current = L;
   if (!gr_set_procs(initial_procs()))
     return "no memory or no file descriptors for so many processors";
-  gr_take_first_processor(w);
-  atomic_store(&w->in_runtime, false);
   return NULL;
 }
 
@@ -151,13 +145,38 @@ static void stop_at_exit(void) {
     gr_loop_seal(gr_monitor_loop(), gr_now_ns() + SEAL_NS);
 }
 
-const char *gr_runtime_start(lua_State *L) {
-  const char *failure = start(L);
-  if (!failure)
-    atexit(stop_at_exit);
-  if (!failure && pthread_atfork(NULL, NULL, become_child) != 0)
+const char *gr_runtime_start(void) {
+  const char *failure = start();
+  if (failure)
+    return failure;
+  atexit(stop_at_exit);
+  if (!gr_worker_init_hosts() || pthread_atfork(NULL, NULL, become_child) != 0)
     return "not enough memory";
-  return failure;
+  return NULL;
+}
+
+// Where no processor is free, main is as one that has lost its own in a C call.
+static void get_processor(gr_worker *w) {
+  if (!gr_take_idle_processor(w)) {
+    gr_lock_lock(&gr_the_sched.lock);
+    gr_the_sched.without_processor++;
+    gr_lock_unlock(&gr_the_sched.lock);
+  }
+  gr_enter();
+  gr_leave();
+}
+
+bool gr_runtime_join(lua_State *L) {
+  gr_goroutine *main = gr_goroutine_new_main();
+  gr_worker *w = main ? gr_worker_new_host(main) : NULL;
+  if (!w) {
+    if (main)
+      gr_goroutine_free(main);
+    return false;
+  }
+  main->L = main->current = L;
+  get_processor(w);
+  return true;
 }
 
 // --- stopping ---
@@ -190,8 +209,10 @@ bool gr_runtime_stop(void) {
     return true;
   gr_worker *self = gr_worker_self();
   gr_goroutine *g = gr_self();
-  if (g && g->is_main)
-    atomic_store(&gr_the_sched.stopped_by_main, true);
+  if (g && g->is_main) { // what it waits for from now on never comes
+    g->is_over = true;
+    atomic_store(&gr_some_are_apart, true);
+  }
   uint64_t end_ns = gr_now_ns() + STOP_NS;
   unsigned pause_us = 20;
   while (!urge_all(self)) {

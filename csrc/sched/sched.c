@@ -8,7 +8,9 @@
 // what is woken comes after the processor's own, for the same reason.
 #include "sched/sched.h"
 
+#include "sched/examine.h"
 #include "sched/monitor.h"
+#include "sched/preempt.h"
 
 gr_sched gr_the_sched = {.lock = GR_LOCK_STATIC(GR_RANK_SCHED)};
 
@@ -168,8 +170,9 @@ static void new_slice(gr_worker *w, gr_goroutine *g) {
   atomic_store_explicit(&w->slice, slice ? slice : 1, memory_order_release);
 }
 
-// A processor too many: its queue goes to the others.
-static void give_up_processor(gr_worker *w, gr_processor *p) {
+// Its queue goes to the others. Parked, if it is one too many.
+void gr_leave_processor(gr_worker *w) {
+  gr_processor *p = atomic_load_explicit(&w->p, memory_order_relaxed);
   gr_lock_lock(&gr_the_sched.lock);
   gr_goroutine *g = gr_runq_pop_next(&p->runq);
   if (g)
@@ -177,7 +180,6 @@ static void give_up_processor(gr_worker *w, gr_processor *p) {
   while ((g = gr_runq_pop(&p->runq)))
     gr_fifo_push(&gr_the_sched.global, g);
   gr_detach_locked(w, p);
-  // Parked; but if there are to be more again meanwhile, it is needed.
   if (p->id < atomic_load(&gr_the_sched.procs))
     gr_add_idle_locked(p);
   p->in_flight = false;
@@ -214,7 +216,7 @@ gr_goroutine *gr_sched_next(gr_worker *w) {
     }
     if (p->id >=
         atomic_load_explicit(&gr_the_sched.procs, memory_order_relaxed)) {
-      give_up_processor(w, p);
+      gr_leave_processor(w);
       continue;
     }
     gr_goroutine *g = NULL;
@@ -259,6 +261,22 @@ static void count_cpu(gr_goroutine *g) {
                             memory_order_relaxed);
 }
 
+// Its family has ended: what it does next, in Lua, is to leave.
+static void see_end(gr_goroutine *g) {
+  lua_State *L = g->current;
+  atomic_store(&g->ends, true);
+  if (L)
+    gr_preempt_arm(L);
+}
+
+// Somebody reads it, or is about to: it does not run meanwhile.
+static void wait_for_readers(gr_goroutine *g) {
+  atomic_store_explicit(&g->status, GR_RUNNABLE, memory_order_relaxed);
+  while (atomic_load_explicit(&g->examined, memory_order_acquire) &
+         ~GR_EXAMINED_END)
+    gr_cpu_relax();
+}
+
 static void run(gr_worker *w, gr_goroutine *g) {
   GR_ASSERT(atomic_load_explicit(&g->status, memory_order_relaxed) ==
             GR_RUNNABLE);
@@ -268,12 +286,15 @@ static void run(gr_worker *w, gr_goroutine *g) {
     atomic_signal_fence(memory_order_seq_cst);
     if (GR_UNLIKELY(gr_enter_needs_fence))
       atomic_thread_fence(memory_order_seq_cst);
-    if (GR_LIKELY(!atomic_load_explicit(&g->examined, memory_order_acquire)))
+    unsigned examined =
+        atomic_load_explicit(&g->examined, memory_order_acquire);
+    if (GR_LIKELY(!examined))
       break;
-    // Somebody reads it, or is about to: it does not run meanwhile.
-    atomic_store_explicit(&g->status, GR_RUNNABLE, memory_order_relaxed);
-    while (atomic_load_explicit(&g->examined, memory_order_acquire))
-      gr_cpu_relax();
+    if (examined == GR_EXAMINED_END) {
+      see_end(g);
+      break;
+    }
+    wait_for_readers(g);
   }
   if (GR_UNLIKELY(is_limited(g)))
     atomic_store_explicit(&g->cpu_since_ns, gr_thread_cpu_ns(),
@@ -311,7 +332,8 @@ void gr_sched_init(void) {
   fifo_init(&s->woken);
   fifo_init(&s->global);
   gr_list_init(&s->workers);
-  gr_list_init(&s->goroutines);
+  gr_list_init(&s->families);
+  gr_list_init(&s->old_families);
   s->idle_processors = NULL;
   s->idle_workers = NULL;
   s->without_processor = 0;

@@ -9,6 +9,7 @@
 #include "base/base.h"
 #include "base/list.h"
 #include "base/lock.h"
+#include "sched/family.h"
 #include "sched/goroutine.h"
 #include "sched/loop.h"
 #include "sched/processor.h"
@@ -41,12 +42,12 @@ typedef struct gr_sched {
   gr_processor *idle_processors;
   gr_worker *idle_workers;    // asleep, without a processor
   gr_list workers;            // all
-  gr_list goroutines;         // all
+  gr_list families;           // that have goroutines
+  gr_list old_families;       // to be used again
   uint32_t without_processor; // goroutines in a C call that lost theirs
   uint32_t last_worker_id;
   uint32_t threads;  // of workers, hosts' among them
   bool wants_thread; // a processor with work got none; whoever goes idle helps
-  gr_goroutine *waits_for_others; // a main in gr_wait_for_others
 
   // Grow only; written under lock.
   _Atomic(gr_processor *) processors[GR_PROCS_MAX];
@@ -63,12 +64,9 @@ typedef struct gr_sched {
   // Raised and lowered by the waiting goroutine itself while it runs, so that
   // it counts until the goroutine is seen to be runnable again.
   atomic_uint outside_waits;
-  atomic_uint goroutine_count;
+  atomic_uint family_count; // in the list; written under lock
   _Atomic(uint64_t) last_id;
   atomic_bool stopping;
-  // By main, whose state is being closed on its thread. Else another goroutine
-  // ends the process, and main is not to go on.
-  atomic_bool stopped_by_main;
 
   // Now, to some milliseconds, while anything runs: for dumps.
   _Atomic(uint64_t) coarse_now_ns;
@@ -103,9 +101,10 @@ void gr_park(gr_wait_kind kind, const void *object, uint64_t deadline_ns,
 bool gr_wait_cancel(gr_goroutine *g);
 
 // The next wait of the running goroutine is not ended by cancellations up to
-// now. One that comes later ends it, so that who goes on waiting calls it
-// again.
+// now; or not by the end of its family either, of which it is told once. What
+// comes later ends it, so that who goes on waiting calls it again.
 void gr_wait_ignore_cancel(void);
+void gr_wait_ignore_all(void);
 
 // Waits, for an instant, until a goroutine is off its stack that the caller has
 // claimed without a lock of what it waits on: then it can be made runnable.
@@ -216,15 +215,24 @@ void gr_wait_for_processor(gr_worker *w);
 // Has the bound goroutine run by its own worker. Outside locks.
 void gr_ready_bound(gr_goroutine *g);
 
-// Makes the worker of the calling host's thread, holding a processor.
+// Once a process, before the first host. False when out of memory.
+bool gr_worker_init_hosts(void);
+
+// Makes the worker of the calling host's thread, which has no processor.
 gr_worker *gr_worker_new_host(gr_goroutine *main);
+// The running main has ended: its thread is the host's alone from now on.
+void gr_worker_leave_host(void);
 // Starts a thread. Its processor is handed to it. NULL when there is none.
 gr_worker *gr_worker_start(gr_processor *p, bool to_search);
 // Ends the thread's being a worker.
 void gr_worker_fini(gr_worker *w);
 
-// Gives the first processor to the worker of the host's thread.
-void gr_take_first_processor(gr_worker *w);
+// Gives a processor that nobody holds to the worker. False if there is none.
+bool gr_take_idle_processor(gr_worker *w);
+
+// Takes its processor from a worker that does not come back for it. It becomes
+// idle, and what is queued there goes to others.
+void gr_leave_processor(gr_worker *w);
 
 // Asks the worker's goroutine to give way: to what was woken, after so much of
 // its slice, with which it then goes on; or for the slice is over: 0. Under the

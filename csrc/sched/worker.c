@@ -35,6 +35,15 @@ static void note_thread(gr_worker *w) {
 #endif
 }
 
+static bool is_first_thread(gr_worker *w) {
+#ifdef __linux__
+  return atomic_load(&w->tid) == getpid();
+#else
+  (void)w;
+  return true; // as far as we know
+#endif
+}
+
 static void use_signal_stack(gr_worker *w) {
   stack_t present;
   if (sigaltstack(NULL, &present) == 0 && !(present.ss_flags & SS_DISABLE))
@@ -59,10 +68,37 @@ static gr_worker *new_worker(void) {
   return w;
 }
 
+static void free_worker(gr_worker *w) {
+  if (w)
+    uv_sem_destroy(&w->handed);
+  free(w);
+}
+
 static void enlist_locked(gr_worker *w) {
   w->id = ++gr_the_sched.last_worker_id;
   gr_the_sched.threads++;
   gr_list_push(&gr_the_sched.workers, &w->all);
+}
+
+// The key's value is the worker of a host's thread: what is left of it goes
+// with the thread.
+static pthread_key_t host_key;
+
+static void free_host(gr_worker *w) {
+  gr_goroutine *main = w->main;
+  gr_family_forget_main(main->owner);
+  free(main);
+  free(w);
+}
+
+static void on_thread_end(void *value) {
+  gr_worker *w = value;
+  if (w->main && w->main->is_over) // else its state was not closed
+    free_host(w);
+}
+
+bool gr_worker_init_hosts(void) {
+  return pthread_key_create(&host_key, on_thread_end) == 0;
 }
 
 static void run_scheduler_for_ever(void *arg) {
@@ -74,16 +110,18 @@ static void run_scheduler_for_ever(void *arg) {
 }
 
 gr_worker *gr_worker_new_host(gr_goroutine *main) {
+  gr_worker *before = self; // whose main has ended
   gr_worker *w = new_worker();
-  if (!w)
-    return NULL;
-  w->scheduler_stack = gr_stack_new();
-  if (!w->scheduler_stack) {
-    uv_sem_destroy(&w->handed);
-    free(w);
+  gr_stack *stack = w ? gr_stack_new() : NULL;
+  if (!stack || pthread_setspecific(host_key, w) != 0) {
+    if (stack)
+      gr_stack_free(stack);
+    free_worker(w);
     return NULL;
   }
-  gr_stack *stack = w->scheduler_stack;
+  if (before)
+    free_host(before);
+  w->scheduler_stack = stack;
   gr_context_init(&w->context, stack->base,
                   (size_t)((char *)stack - stack->base), run_scheduler_for_ever,
                   w);
@@ -96,6 +134,7 @@ gr_worker *gr_worker_new_host(gr_goroutine *main) {
   gr_lock_unlock(&gr_the_sched.lock);
   self = w;
   note_thread(w);
+  main->may_move = is_first_thread(w);
   use_signal_stack(w);
   return w;
 }
@@ -103,6 +142,36 @@ gr_worker *gr_worker_new_host(gr_goroutine *main) {
 static void delist_locked(gr_worker *w) {
   gr_list_remove(&w->all);
   gr_the_sched.threads--;
+}
+
+static void drop_signal_stack(gr_worker *w) {
+  if (!w->signal_stack)
+    return;
+  stack_t none = {.ss_flags = SS_DISABLE};
+  sigaltstack(&none, NULL);
+  free(w->signal_stack);
+  w->signal_stack = NULL;
+}
+
+// The thread keeps the worker and main, which tell what is called from now on
+// that it is too late. What it needed to wait goes.
+void gr_worker_leave_host(void) {
+  gr_worker *w = gr_worker_self();
+  gr_goroutine *main = w->main;
+  gr_leave_processor(w);
+  gr_lock_lock(&gr_the_sched.lock);
+  delist_locked(w);
+  gr_lock_unlock(&gr_the_sched.lock);
+  gr_goroutine_delist(main);
+  atomic_store_explicit(&w->preempt, 0, memory_order_relaxed);
+  atomic_store_explicit(&w->in_runtime, false, memory_order_relaxed);
+  drop_signal_stack(w);
+  if (!w->scheduler_stack)
+    return; // another one's thread: main was moved there
+  gr_context_fini(&w->context);
+  gr_stack_free(w->scheduler_stack);
+  w->scheduler_stack = NULL;
+  uv_sem_destroy(&w->handed);
 }
 
 static void block_signals(void) {
@@ -118,13 +187,8 @@ static void retire(gr_worker *w) {
   delist_locked(w);
   gr_lock_unlock(&gr_the_sched.lock);
   self = NULL;
-  if (w->signal_stack) {
-    stack_t none = {.ss_flags = SS_DISABLE};
-    sigaltstack(&none, NULL);
-    free(w->signal_stack);
-  }
-  uv_sem_destroy(&w->handed);
-  free(w);
+  drop_signal_stack(w);
+  free_worker(w);
 }
 
 static void *run_thread(void *arg) {
@@ -170,8 +234,7 @@ gr_worker *gr_worker_start(gr_processor *p, bool to_search) {
   }
   gr_lock_unlock(&gr_the_sched.lock);
   if (!fits) {
-    uv_sem_destroy(&w->handed);
-    free(w);
+    free_worker(w);
     report_no_thread("GOROUTINES_THREADS are in use");
     return NULL;
   }
@@ -192,8 +255,7 @@ gr_worker *gr_worker_start(gr_processor *p, bool to_search) {
   delist_locked(w);
   gr_detach_locked(w, p);
   gr_lock_unlock(&gr_the_sched.lock);
-  uv_sem_destroy(&w->handed);
-  free(w);
+  free_worker(w);
   return NULL;
 }
 
@@ -220,7 +282,7 @@ static void give_away(gr_worker *w) {
 }
 
 void gr_block_begin(void) {
-  if (gr_is_child())
+  if (gr_is_apart())
     return;
   gr_enter();
   gr_leave_main_thread();
@@ -232,7 +294,7 @@ void gr_block_begin(void) {
 }
 
 void gr_block_end(void) {
-  if (gr_is_child())
+  if (gr_is_apart())
     return;
   gr_worker *w = gr_worker_self();
   atomic_store(&w->blocking, false);

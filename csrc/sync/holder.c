@@ -46,7 +46,7 @@ static char *copy_ended(uint64_t id) {
 
 // A goroutine in the list holds a reference of its task.
 bool gr_holder_find_locked(uint64_t id, char **name) {
-  gr_list *all = &gr_the_sched.goroutines;
+  gr_list *all = &gr_family_self()->goroutines;
   *name = NULL;
   for (gr_link *at = all->head.next; at != &all->head; at = at->next) {
     gr_goroutine *g = GR_CONTAINER(at, gr_goroutine, all);

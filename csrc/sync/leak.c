@@ -47,7 +47,7 @@ static bool is_waiting(gr_goroutine *g) {
 
 // False if there was not enough room.
 static bool hold_locked(search *s) {
-  gr_list *all = &gr_the_sched.goroutines;
+  gr_list *all = &gr_family_self()->goroutines;
   s->count = 0;
   for (gr_link *at = all->head.next; at != &all->head; at = at->next) {
     gr_goroutine *g = GR_CONTAINER(at, gr_goroutine, all);
@@ -71,7 +71,7 @@ static void let_go(search *s) {
 static bool hold(search *s) {
   for (bool fits = false; !fits;) {
     free(s->all);
-    s->room = atomic_load(&gr_the_sched.goroutine_count) + 64;
+    s->room = atomic_load(&gr_family_self()->count) + 64;
     s->all = malloc(s->room * sizeof(gr_goroutine *));
     if (!s->all)
       return false;

@@ -26,6 +26,7 @@ typedef struct gr_task {
   char *name;                     // or NULL
   char creator[GR_CREATOR_BYTES]; // "file:line" of the call that started it
   uint64_t parent;                // the id of the goroutine that did
+  struct gr_family *family;
   bool detached;         // started by go(): an error is reported at once
   size_t memory_limit;   // 0: none
   uint64_t cpu_limit_ns; // 0: none

@@ -145,7 +145,7 @@ static bool learn_pending(probe *p) {
   lua_gc(L, LUA_GCCOLLECT, 0);
   place.pending = p->pending;
   return place.pending && place.pending != place.first && !p->failed &&
-         !gr_finalizer_is_pending(L);
+         !gr_finalizer_pending(L);
 }
 
 static int learn(lua_State *L) {
@@ -173,8 +173,8 @@ void *gr_finalizer_first(lua_State *L) {
   return read_word((char *)L + place.first);
 }
 
-bool gr_finalizer_is_pending(lua_State *L) {
-  return read_word((char *)L + place.pending) != NULL;
+void *gr_finalizer_pending(lua_State *L) {
+  return read_word((char *)L + place.pending);
 }
 
 void *gr_finalizer_userdata(void *object, size_t *len, const void **metatable) {

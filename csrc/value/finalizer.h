@@ -16,8 +16,8 @@ bool gr_finalizer_learn(void);
 // address of the next one, or NULL.
 void *gr_finalizer_first(lua_State *L);
 
-// True if there are objects whose finalizers are about to run.
-bool gr_finalizer_is_pending(lua_State *L);
+// The first of those whose finalizers are about to run, or NULL.
+void *gr_finalizer_pending(lua_State *L);
 
 // The block of a full userdata without user values, its length and its
 // metatable's address; NULL if the object is something else.

@@ -46,6 +46,7 @@ static gr_image images[GR_IMAGES];
 static const char mark_key;
 
 static atomic_uint_least64_t copies, drops, seeds;
+static bool is_known; // where Lua keeps what it finalizes
 
 // --- making the model ---
 
@@ -190,14 +191,15 @@ static void release(void *object) {
   size_t len;
   const void *metatable;
   void *block = gr_finalizer_userdata(object, &len, &metatable);
-  if (len == sizeof(gr_handle) && ((gr_handle *)block)->mark == gr_handle_mark)
+  if (block && len == sizeof(gr_handle) &&
+      ((gr_handle *)block)->mark == gr_handle_mark)
     gr_handle_release(block);
 }
 
 bool gr_image_drop(lua_State *L, gr_home *home) {
   // Lua may collect garbage in the first; then nothing changes any more.
   if (!home->image || !has_stock_files(L, home->image) ||
-      gr_finalizer_is_pending(L))
+      gr_finalizer_pending(L))
     return false;
   void *first = gr_finalizer_first(L);
   void *mark = (char *)home->image->newest + home->distance;
@@ -208,6 +210,15 @@ bool gr_image_drop(lua_State *L, gr_home *home) {
     release(at);
   atomic_fetch_add_explicit(&drops, 1, memory_order_relaxed);
   return true;
+}
+
+void gr_image_abandon(lua_State *L) {
+  if (!is_known) // nor are there copies
+    return;
+  for (void *at = gr_finalizer_first(L); at; at = next_of(at))
+    release(at);
+  for (void *at = gr_finalizer_pending(L); at; at = next_of(at))
+    release(at);
 }
 
 // --- names ---
@@ -402,7 +413,7 @@ static const char *test(gr_image *image) {
 
 // Once a process.
 static bool prepare(void) {
-  static bool is_done, is_known;
+  static bool is_done;
   if (!is_done) {
     gr_random random;
     gr_random_init(&random, gr_now_ns() ^ (uintptr_t)&random);
@@ -421,7 +432,7 @@ static const char *make(gr_image *image) {
   if (failure)
     return failure;
   image->newest = gr_finalizer_first(image->model.L);
-  if (!image->newest || gr_finalizer_is_pending(image->model.L))
+  if (!image->newest || gr_finalizer_pending(image->model.L))
     return "finalizers are not as expected";
   gr_pool_init(&image->pool, image->model.bytes + ROOM_BYTES);
   image->is_made = true; // to be tried out

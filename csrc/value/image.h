@@ -41,6 +41,9 @@ lua_State *gr_image_copy(gr_image_kind kind, gr_home *home);
 // lua_close.
 bool gr_image_drop(lua_State *L, gr_home *home);
 
+// Releases all handles in a state that is let go, without what else it has.
+void gr_image_abandon(lua_State *L);
+
 // The name that the object has in the table of modules of each copy (see
 // module.h), if it is the model's; else NULL.
 const char *gr_image_name(const gr_home *home, const void *object, size_t *len);

@@ -171,8 +171,7 @@ int main(void) {
   fflush(stdout);
   limit_time(300);
   lua_State *L = luaL_newstate();
-  const char *failure = gr_runtime_start(L);
-  CHECK(!failure);
+  CHECK(!gr_runtime_start() && gr_runtime_join(L));
   gr_lock_init(&channels_lock, GR_RANK_LEAF);
   for (unsigned i = 0; i < CHANNELS; i++)
     channels[i] = gr_channel_new(i);
@@ -180,7 +179,8 @@ int main(void) {
   CHECK(gr_set_procs((uint32_t)procs));
   atomic_store(&alive, (unsigned)goroutines);
   for (unsigned long i = 0; i < goroutines; i++)
-    gr_start(gr_goroutine_new(live, (void *)(uintptr_t)(seed * 1000 + i)));
+    gr_start(gr_goroutine_new(live, (void *)(uintptr_t)(seed * 1000 + i),
+                              gr_family_self()));
   CHECK(gr_wait_for_others());
   CHECK(atomic_load(&alive) == 0);
   drain_all();

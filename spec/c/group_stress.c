@@ -124,7 +124,7 @@ static void start(gr_random *r, gr_group *group, plan *p) {
   CHECK(!group->limit || atomic_load(&group->alive) <= group->limit);
   gr_task *task = gr_task_new(NULL, NULL);
   CHECK(task);
-  gr_goroutine *g = gr_goroutine_new(task_live, task);
+  gr_goroutine *g = gr_goroutine_new(task_live, task, gr_family_self());
   CHECK(g);
   task->g = g;
   task->id = g->id;

@@ -249,7 +249,7 @@ static bool refuse(unsigned long nth, bool once, unsigned descriptors) {
 int main(void) {
   limit_time(300);
   lua_State *L = luaL_newstate();
-  CHECK(!gr_runtime_start(L));
+  CHECK(!gr_runtime_start() && gr_runtime_join(L));
   gr_enter();
   CHECK(gr_set_procs(1));
   use_all(); // makes what is kept: threads, sets, libuv's pool

@@ -83,15 +83,15 @@ static inline int stress_main(unsigned long turns, void (*init)(void),
   fflush(stdout);
   limit_time(300);
   lua_State *L = luaL_newstate();
-  CHECK(!gr_runtime_start(L));
+  CHECK(!gr_runtime_start() && gr_runtime_join(L));
   stress.turn = turn;
   init();
   gr_enter();
   CHECK(gr_set_procs((uint32_t)procs));
   atomic_store(&stress.alive, (unsigned)goroutines);
   for (unsigned long i = 0; i < goroutines; i++)
-    gr_start(
-        gr_goroutine_new(stress_live, (void *)(uintptr_t)(seed * 1000 + i)));
+    gr_start(gr_goroutine_new(stress_live, (void *)(uintptr_t)(seed * 1000 + i),
+                              gr_family_self()));
   CHECK(gr_wait_for_others());
   CHECK(atomic_load(&stress.alive) == 0);
   check();
