@@ -202,6 +202,11 @@ static bool may_run_here(gr_worker *w, gr_goroutine *g) {
            atomic_load_explicit(&g->foreign, memory_order_relaxed));
 }
 
+static bool is_too_many(gr_processor *p) {
+  return GR_UNLIKELY(
+      p->id >= atomic_load_explicit(&gr_the_sched.procs, memory_order_relaxed));
+}
+
 gr_goroutine *gr_sched_next(gr_worker *w) {
   for (;;) {
     bool inherits = false;
@@ -214,8 +219,7 @@ gr_goroutine *gr_sched_next(gr_worker *w) {
         return NULL;
       continue;
     }
-    if (p->id >=
-        atomic_load_explicit(&gr_the_sched.procs, memory_order_relaxed)) {
+    if (is_too_many(p)) {
       gr_leave_processor(w);
       continue;
     }
@@ -235,6 +239,10 @@ gr_goroutine *gr_sched_next(gr_worker *w) {
       g = gr_idle(w);
     if (!g)
       continue;
+    if (is_too_many(p)) { // since then: what was started later is not run here
+      gr_push_shared(&gr_the_sched.woken, g);
+      continue;
+    }
     if (w->searching)
       gr_stop_searching(w, true);
     if (g->bound && g->bound != w) {
