@@ -284,19 +284,9 @@ static void withdraw(gr_worker *w, gr_processor *p) {
   gr_lock_unlock(&gr_the_sched.lock);
 }
 
-static void push_own(gr_goroutine *g) {
-  gr_ready_woken(g);
-}
-
-static bool fire_expired(gr_processor *p) {
-  if (gr_deadlines_earliest(&p->deadlines) == GR_NEVER)
-    return false;
-  return gr_deadlines_fire(&p->deadlines, gr_now_ns(), push_own) > 0;
-}
-
 gr_goroutine *gr_idle(gr_worker *w) {
   gr_processor *p = atomic_load_explicit(&w->p, memory_order_relaxed);
-  if (fire_expired(p) || gr_poller_collect(&p->poller, true))
+  if (gr_look_for_expired(p) || gr_poller_collect(&p->poller, true))
     return NULL;
   gr_goroutine *g = NULL;
   bool woken = false;
@@ -319,7 +309,7 @@ gr_goroutine *gr_idle(gr_worker *w) {
                         memory_order_relaxed);
   if (victim)
     gr_ready_woken(victim);
-  fire_expired(p);
+  gr_look_for_expired(p);
   gr_poller_collect(&p->poller, true);
   gr_monitor_busy();
   return NULL;

@@ -382,13 +382,13 @@ static void fire_deadlines(round *r) {
     uint64_t earliest = atomic_load(&p->deadlines.earliest_ns);
     if (earliest == GR_NEVER || !is_unwatched(p))
       continue;
-    if (earliest <= r->now_ns) {
+    if (gr_monitor_due(p) <= r->now_ns) {
       atomic_fetch_add(&s->monitor_fires, 1); // see deadlock.c
       gr_deadlines_fire(&p->deadlines, r->now_ns, gr_ready_woken);
       atomic_fetch_sub(&s->monitor_fires, 1);
       end_deadlock();
     }
-    sooner(r, atomic_load(&p->deadlines.earliest_ns));
+    sooner(r, gr_monitor_due(p));
   }
 }
 

@@ -35,12 +35,23 @@ gr_loop *gr_monitor_loop(void);
 // Has the monitor look now. Any thread; signal-safe.
 void gr_monitor_kick(void);
 
+// When the monitor is to see to the deadlines of a processor that is busy: its
+// worker looks, too, if it takes turns.
+static inline uint64_t gr_monitor_due(gr_processor *p) {
+  uint64_t earliest_ns = gr_deadlines_earliest(&p->deadlines);
+  uint64_t patient_ns =
+      atomic_load_explicit(&p->looked_at_ns, memory_order_relaxed) +
+      GR_LOOKED_NS;
+  return earliest_ns > patient_ns ? earliest_ns : patient_ns;
+}
+
 // A worker is about to run a goroutine: the deadlines of its processor are the
 // monitor's to watch meanwhile.
 static inline void gr_monitor_watch(gr_processor *p) {
-  if (GR_UNLIKELY(
-          gr_deadlines_earliest(&p->deadlines) <
-          atomic_load_explicit(&gr_monitor_wake_at, memory_order_relaxed)))
+  uint64_t wake_at_ns =
+      atomic_load_explicit(&gr_monitor_wake_at, memory_order_relaxed);
+  if (GR_UNLIKELY(gr_deadlines_earliest(&p->deadlines) < wake_at_ns) &&
+      gr_monitor_due(p) < wake_at_ns)
     gr_monitor_kick();
 }
 

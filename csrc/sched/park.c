@@ -288,12 +288,7 @@ void gr_yield(void) {
   gr_worker *w = gr_worker_self();
   // An elapsed deadline counts as somebody to give way to.
   gr_processor *p = atomic_load_explicit(&w->p, memory_order_relaxed);
-  uint64_t earliest = gr_deadlines_earliest(&p->deadlines);
-  if (GR_UNLIKELY(earliest != GR_NEVER)) {
-    uint64_t now = gr_now_ns();
-    if (earliest <= now)
-      gr_deadlines_fire(&p->deadlines, now, gr_ready_woken);
-  }
+  gr_look_for_expired(p);
   if (gr_others_wait(w))
     switch_away(commit_yield, NULL);
 }

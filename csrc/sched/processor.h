@@ -23,6 +23,8 @@ typedef struct gr_patience {
   atomic_uint patience;
 } gr_patience;
 
+enum { GR_LOOKED_NS = 100000 };
+
 struct gr_processor {
   uint32_t id; // constant
 
@@ -36,6 +38,10 @@ struct gr_processor {
   gr_random random;
   // For what goes into the next slot: after a wait, and new.
   gr_patience ready_patience, start_patience;
+
+  // When the holder last looked for deadlines that have expired; it leaves the
+  // next ones to the monitor, GR_LOOKED_NS later.
+  _Atomic(uint64_t) looked_at_ns;
 
   // Guarded by the scheduler's lock.
   gr_worker *worker; // the holder, or NULL

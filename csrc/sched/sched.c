@@ -128,7 +128,17 @@ static gr_goroutine *pop_heir(gr_processor *p) {
   return NULL;
 }
 
-enum { GLOBAL_TURN = 61, LOCAL_TURN = 8 };
+bool gr_look_for_expired(gr_processor *p) {
+  uint64_t earliest_ns = gr_deadlines_earliest(&p->deadlines);
+  if (GR_LIKELY(earliest_ns == GR_NEVER))
+    return false;
+  uint64_t now_ns = gr_now_ns();
+  atomic_store_explicit(&p->looked_at_ns, now_ns, memory_order_relaxed);
+  return earliest_ns <= now_ns &&
+         gr_deadlines_fire(&p->deadlines, now_ns, gr_ready_woken) > 0;
+}
+
+enum { GLOBAL_TURN = 61, LOCAL_TURN = 8, LOOK_TURN = 4 };
 
 static gr_goroutine *take(gr_worker *w, gr_processor *p, bool *inherits) {
   gr_goroutine *g = NULL;
@@ -137,10 +147,13 @@ static gr_goroutine *take(gr_worker *w, gr_processor *p, bool *inherits) {
   *inherits = false;
   unsigned slice = atomic_load_explicit(&w->slice, memory_order_relaxed);
   bool own_first = slice % LOCAL_TURN == 0;
-  if (slice % GLOBAL_TURN == 0) {
+  if (turns % LOOK_TURN == 0)
+    gr_look_for_expired(p);
+  if (slice % GLOBAL_TURN == 0)
     gr_poller_collect(&p->poller, true);
-    if (atomic_load_explicit(&w->p, memory_order_relaxed) != p)
-      return NULL; // given to the worker of a bound goroutine
+  if (GR_UNLIKELY(atomic_load_explicit(&w->p, memory_order_relaxed) != p))
+    return NULL; // given to the worker of a bound goroutine
+  if (slice % GLOBAL_TURN == 0) {
     if ((g = pop_heir(p)))
       *inherits = true; // this slice is not over
     else

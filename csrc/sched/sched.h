@@ -170,6 +170,10 @@ static inline bool gr_fifo_has_any(gr_fifo *q) { // a hint
   return atomic_load_explicit(&q->count, memory_order_relaxed) != 0;
 }
 
+// Fires what has expired on the processor, which its holder does now and then.
+// True if there was something: then it may have been handed to another worker.
+bool gr_look_for_expired(gr_processor *p);
+
 // Pushes it to one of the scheduler's queues, or to the processor's own. Wakes
 // nobody. Not under the lock.
 void gr_push_shared(gr_fifo *q, gr_goroutine *g);
