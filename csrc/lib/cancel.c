@@ -120,7 +120,7 @@ static gr_cancellation *overdue_reason(lua_State *L, gr_goroutine *g,
 
 void gr_cancel_at_wait(lua_State *L) {
   gr_goroutine *g = gr_self();
-  gr_run_end_with_family(g);
+  gr_run_end_with_family(L, g);
   gr_protect_strike(L); // one that waits often may never see a hook
   unsigned struck = atomic_load(&g->struck); // before what it tells of
   if (!(struck & GR_STRUCK_CANCEL))

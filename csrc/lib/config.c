@@ -233,18 +233,23 @@ static int go_stats(lua_State *L) {
   return 1;
 }
 
-// To the file that the first argument names or is, or to stderr. False: errno.
-static bool write_dump(lua_State *L, const char *text) {
+static int put_dump(FILE *f, bool closes, const char *text) {
+  errno = 0;
+  bool done = fputs(text, f) >= 0;
+  done = (closes ? fclose(f) : fflush(f)) == 0 && done;
+  return done ? 0 : errno ? errno : EIO;
+}
+
+// To the file that the first argument names or is, or to stderr. 0, or errno,
+// which is the thread's, as is the mark.
+static int write_dump(lua_State *L, const char *text) {
   luaL_Stream *stream = luaL_testudata(L, 1, LUA_FILEHANDLE);
   const char *path = lua_tostring(L, 1);
-  FILE *f = stream ? stream->f : path ? fopen(path, "we") : stderr;
-  if (!f)
-    return false;
   gr_mark_blocking(true);
-  bool done = fputs(text, f) >= 0;
-  done = (path ? fclose(f) : fflush(f)) == 0 && done;
+  FILE *f = stream ? stream->f : path ? fopen(path, "we") : stderr;
+  int err = f ? put_dump(f, path != NULL, text) : errno;
   gr_mark_blocking(false);
-  return done;
+  return err;
 }
 
 static int go_dump(lua_State *L) {
@@ -258,12 +263,10 @@ static int go_dump(lua_State *L) {
   char *text = gr_dump_live();
   if (!text)
     return luaL_error(L, "not enough memory");
-  errno = 0;
-  bool done = write_dump(L, text);
-  int error = errno;
+  int err = write_dump(L, text);
   free(text);
-  errno = error;
-  return luaL_fileresult(L, done, lua_tostring(L, 1));
+  errno = err;
+  return luaL_fileresult(L, !err, lua_tostring(L, 1));
 }
 
 static const luaL_Reg functions[] = {{"configure", go_configure},

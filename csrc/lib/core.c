@@ -59,7 +59,10 @@ static const char *join_runtime(lua_State *L) {
   task->g = g;
   task->family = g->family;
   g->owner = task;
-  return gr_run_init_family(g->family) ? NULL : "not enough memory";
+  if (gr_run_init_family(g->family))
+    return NULL;
+  gr_family_end();
+  return "not enough memory";
 }
 
 static gr_lock once_lock = GR_LOCK_STATIC(GR_RANK_TASK);
@@ -104,6 +107,10 @@ static void check_process(lua_State *L) {
 
 // A thread runs one main state at a time: which one it is in, it cannot tell.
 static void check_thread(lua_State *L, gr_goroutine *g) {
+  if (gr_state_is_open(L))
+    luaL_error(L, "goroutines: cannot start: %s",
+               g ? "the Lua state is closing"
+                 : "another thread has loaded them in this Lua state");
   if (g && !gr_is_apart())
     luaL_error(L, "goroutines: cannot start: %s",
                g->is_main ? "another Lua state of this thread uses goroutines; "

@@ -200,6 +200,7 @@ void gr_scope_abandon(lua_State *L, lua_State *co);
 void gr_state_open_main(lua_State *L);
 void gr_state_open(lua_State *L);
 void gr_state_push_module(lua_State *L);
+bool gr_state_is_open(lua_State *L); // one of them has been called
 
 // Once a process: what makes the states of goroutines cheap.
 void gr_state_init(void);
@@ -270,10 +271,11 @@ GR_NORETURN void gr_run_fail(lua_State *L, const char *message);
 // has ended.
 GR_NORETURN void gr_run_abandon(void);
 
-// It does so, if its family has ended.
-static inline void gr_run_end_with_family(gr_goroutine *g) {
+// It does so, if its family has ended; in a finalizer it raises first.
+void gr_run_end_struck(lua_State *L);
+static inline void gr_run_end_with_family(lua_State *L, gr_goroutine *g) {
   if (GR_UNLIKELY(atomic_load(&g->struck) & GR_STRUCK_END))
-    gr_run_abandon();
+    gr_run_end_struck(L);
 }
 
 // The task of the running goroutine.
@@ -284,7 +286,9 @@ void gr_run_where(lua_State *L, char creator[GR_CREATOR_BYTES]);
 
 // The settings of a new family. False when out of memory.
 bool gr_run_init_family(gr_family *f);
-void gr_run_clear_family(gr_family *f); // of one that ends
+
+// The running main ends, and nobody finds it by its task any more.
+void gr_run_end_main(void);
 
 // What to do about errors nobody handles.
 typedef enum gr_on_error { GR_REPORT, GR_REPORT_AND_EXIT, GR_TELL } gr_on_error;
@@ -302,6 +306,9 @@ void gr_protect_caught(lua_State *L);
 
 // Raises if the running goroutine has used up its CPU time.
 void gr_protect_strike(lua_State *L);
+
+// Whether a finalizer runs in the running goroutine, in its coroutine L.
+bool gr_protect_is_finalizing(lua_State *L);
 
 // The function pcall of every state.
 int gr_protect_pcall(lua_State *L);

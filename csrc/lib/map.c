@@ -12,7 +12,10 @@ static void open_type(lua_State *L);
 const gr_handle_type gr_map_type = {"goroutines.map", gr_object_retain,
                                     gr_object_release, open_type};
 
-#define ITEMS "goroutines.map.items"
+static void open_items(lua_State *L);
+
+static const gr_handle_type items_type = {
+    "goroutines.map.items", gr_object_retain, gr_object_release, open_items};
 
 static int map_new(lua_State *L) {
   gr_arg_count(L, 0, "map");
@@ -215,32 +218,35 @@ static int map_update(lua_State *L) {
 
 // --- all of them ---
 
-// What a shard had when it was looked at, to be given one by one; the map is
-// the user value.
+// What a shard had when it was looked at, to be given one by one.
 typedef struct items {
-  gr_map *map;
+  gr_object object;
+  gr_map *map; // with a reference
   unsigned next_shard;
   gr_map_item *list;
   uint32_t next, count;
 } items;
 
-static items *push_items(lua_State *L, gr_map *m) {
-  items *i = lua_newuserdatauv(L, sizeof *i, 1);
-  *i = (items){.map = m};
-  luaL_setmetatable(L, ITEMS);
-  lua_pushvalue(L, 1);
-  lua_setiuservalue(L, -2, 1);
-  return i;
+// A loop over them may be left early, or fail.
+static void items_fini(void *object) {
+  items *i = object;
+  gr_map_items_free(i->list, i->next, i->count);
+  gr_object_release(i->map);
 }
 
-// When a loop over them was left early, or has failed.
-static int items_gc(lua_State *L) {
-  items *i = luaL_testudata(L, 1, ITEMS);
+static void open_items(lua_State *L) {
+  gr_handle_register(L, &items_type);
+  lua_pop(L, 1);
+}
+
+static items *push_items(lua_State *L, gr_map *m) {
+  items *i = gr_object_new(sizeof *i, items_fini);
   if (!i)
-    return luaL_error(L, "not the items of a map");
-  gr_map_items_free(i->list, i->next, i->count);
-  *i = (items){.next_shard = GR_MAP_SHARDS};
-  return 0;
+    luaL_error(L, "not enough memory");
+  gr_object_retain(m);
+  i->map = m;
+  gr_handle_push(L, &items_type, i, 0);
+  return i;
 }
 
 // The next item, which is the caller's to release; false at the end.
@@ -301,7 +307,9 @@ static int map_keys(lua_State *L) {
 }
 
 static int next_pair(lua_State *L) {
-  return push_next(L, lua_touserdata(L, lua_upvalueindex(1)), true) ? 2 : 0;
+  gr_handle *handle = lua_touserdata(L, lua_upvalueindex(1));
+  gr_arg_runtime(L, "pairs");
+  return push_next(L, handle->object, true) ? 2 : 0;
 }
 
 static int map_pairs(lua_State *L) {
@@ -327,10 +335,6 @@ static const luaL_Reg meta[] = {
 static void open_type(lua_State *L) {
   gr_sync_register(L, &gr_map_type, methods, meta);
   gr_scope_register(L);
-  luaL_newmetatable(L, ITEMS);
-  lua_pushcfunction(L, items_gc);
-  lua_setfield(L, -2, "__gc");
-  lua_pop(L, 1);
 }
 
 void gr_lib_map(lua_State *L) {

@@ -34,7 +34,7 @@ void gr_protect_strike(lua_State *L) {
 
 // In a hook, `count` instructions after it was set.
 static void strike(lua_State *L, int count) {
-  gr_run_end_with_family(gr_self());
+  gr_run_end_with_family(L, gr_self());
   gr_protect_strike(L);
   gr_cancel_in_hook(L, count);
 }
@@ -105,6 +105,25 @@ static bool is_unwinding(lua_State *L, lua_Debug *ar, lua_Debug *below) {
 static bool is_metamethod_handler(const lua_Debug *ar) {
   return *ar->namewhat == 'm' &&
          (!strcmp(ar->name, "close") || !strcmp(ar->name, "__gc"));
+}
+
+static bool is_finalizing(lua_State *L) {
+  lua_Debug ar;
+  bool is = false;
+  bool more = lua_getstack(L, 0, &ar);
+  for (int level = 1; more && !is; level++) {
+    lua_getinfo(L, "n", &ar);
+    is = *ar.namewhat == 'm' && !strcmp(ar.name, "__gc");
+    more = gr_frame_go_below(L, &ar, level);
+  }
+  return is;
+}
+
+bool gr_protect_is_finalizing(lua_State *L) {
+  bool is = is_finalizing(L);
+  for (gr_resume *r = gr_self()->resumes; r && !is; r = r->outer)
+    is = is_finalizing(r->from);
+  return is;
 }
 
 // What a walk from the innermost frame outwards has come by.

@@ -24,15 +24,6 @@ static atomic_bool process_ends; // nobody reads a channel any more
 
 static const char traceback_key;
 
-bool gr_run_init_family(gr_family *f) {
-  settings *s = f->settings;
-  if (!s && !(s = calloc(1, sizeof *s)))
-    return false;
-  gr_lock_init(&s->lock, GR_RANK_LEAF);
-  f->settings = s;
-  return true;
-}
-
 static settings *own_settings(void) {
   return gr_family_self()->settings;
 }
@@ -105,9 +96,30 @@ gr_block *gr_run_get_init(void) {
   return init;
 }
 
-void gr_run_clear_family(gr_family *f) {
+static void clear(gr_family *f) {
   set_on_error(f->settings, GR_REPORT, NULL, GR_VIEW_BOTH);
   set_init(f->settings, NULL);
+}
+
+bool gr_run_init_family(gr_family *f) {
+  settings *s = f->settings;
+  if (!s && !(s = calloc(1, sizeof *s)))
+    return false;
+  if (f->settings) // set by one that was late to end
+    clear(f);
+  else
+    gr_lock_init(&s->lock, GR_RANK_LEAF);
+  f->settings = s;
+  return true;
+}
+
+void gr_run_end_main(void) {
+  gr_task *task = gr_run_self();
+  clear(task->family);
+  task->is_over = true;
+  gr_lock_lock(&task->lock);
+  task->g = NULL;
+  gr_lock_unlock(&task->lock);
 }
 
 static int call_init(lua_State *L) {
@@ -123,9 +135,11 @@ static void run_init(lua_State *L) {
   if (!init)
     return;
   gr_state_complete(L);
+  gr_run_self()->kept = init;
   lua_pushcfunction(L, call_init);
   lua_pushlightuserdata(L, init);
   int failed = lua_pcall(L, 1, 0, 0);
+  gr_run_self()->kept = NULL;
   gr_block_release(init);
   if (failed)
     lua_error(L);
@@ -375,8 +389,10 @@ static GR_NORETURN void end(lua_State *L, lifetime *life) {
     gr_block_disown(life->outcome, life->task);
   life->task->is_ending = true; // finalizers are not struck
   life->task->is_over = true;
+  life->task->kept = life->outcome;
   if (L)
     gr_state_close(L);
+  life->task->kept = NULL;
   if (gr_is_child()) { // nobody else is there to go on
     if (life->state == GR_TASK_FAILED)
       put_report(life->task->report);
@@ -411,18 +427,33 @@ void gr_run_abandon(void) {
   task->is_over = true;
   gr_loading_abandon();
   if (g->L) {
+    lua_gc(g->L, LUA_GCSTOP); // or finalizers would run here
     abandon_scopes(g);
     gr_state_abandon(g->L);
   }
   gr_block_release(task->call);
-  task->call = NULL;
+  gr_block_release(task->kept);
+  task->call = task->kept = NULL;
   finish(&life);
+}
+
+// A finalizer has been called in the midst of any function, also one of ours.
+// So it gets an error first, for that to go on until it comes to a wait; but
+// not twice, for it might catch it for ever.
+void gr_run_end_struck(lua_State *L) {
+  gr_task *task = gr_run_self();
+  if (!task->has_been_told && gr_protect_is_finalizing(L)) {
+    task->has_been_told = true;
+    luaL_error(L, "the Lua state is closing");
+  }
+  gr_run_abandon();
 }
 
 static void body(gr_goroutine *g) {
   lifetime life = {.task = g->owner, .state = GR_TASK_FAILED};
   gr_leave();
-  gr_run_end_with_family(g);
+  if (atomic_load(&g->struck) & GR_STRUCK_END)
+    gr_run_abandon();
   gr_home at;
   lua_State *L = gr_state_new(&at, life.task->memory_limit,
                               gr_block_needs(life.task->call));
@@ -501,8 +532,9 @@ static void close_all(gr_goroutine *g) {
   lua_resetthread(g->L);
 }
 
-static void leave_stack(gr_goroutine *g) {
+static void leave_stack(gr_goroutine *g, gr_block *outcome) {
   gr_task *task = g->owner;
+  task->kept = outcome;
   task->is_ending = true;
   close_all(g);
   gr_loading_abandon();
@@ -513,7 +545,7 @@ void gr_run_exit(lua_State *L, int results) {
   lifetime life = {.task = g->owner, .state = GR_TASK_DONE};
   if (!g->is_main)
     life.outcome = gr_block_encode(L, results, GR_VALUES_RESULT);
-  leave_stack(g);
+  leave_stack(g, life.outcome);
   if (g->is_main) {
     gr_enter();
     bool ended = gr_is_child() || gr_wait_for_others();
@@ -542,7 +574,7 @@ void gr_run_fail(lua_State *L, const char *message) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, &traceback_key);
   prepare_report(L, life.task);
   life.outcome = gr_block_encode(L, 2, GR_VALUES_ERROR);
-  leave_stack(g);
+  leave_stack(g, life.outcome);
   end(g->L, &life);
 }
 

@@ -31,9 +31,10 @@ static int end_of_goroutine(lua_State *L) {
 // The host may go on for long without it: nothing is armed there any more.
 static int end_of_main(lua_State *L) {
   gr_goroutine *g = gr_self();
-  if (!g || gr_is_apart())
+  lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
+  if (!g || gr_is_apart() || g->L != lua_tothread(L, -1))
     return 0;
-  gr_run_clear_family(g->family);
+  gr_run_end_main();
   bool stopped = gr_family_end();
   g->current = NULL;
   gr_preempt_disarm(L);
@@ -130,14 +131,14 @@ void gr_state_push_module(lua_State *L) {
   add_module(L, false);
 }
 
-static bool is_open(lua_State *L) {
+bool gr_state_is_open(lua_State *L) {
   bool is = lua_rawgetp(L, LUA_REGISTRYINDEX, &sentinel_key) == LUA_TUSERDATA;
   lua_pop(L, 1);
   return is;
 }
 
 void gr_state_open_main(lua_State *L) {
-  if (is_open(L)) {
+  if (gr_state_is_open(L)) {
     gr_state_push_module(L);
     return;
   }
@@ -163,7 +164,7 @@ static int open_full(lua_State *L) {
 }
 
 void gr_state_open(lua_State *L) {
-  if (is_open(L)) // a copy
+  if (gr_state_is_open(L)) // a copy
     return;
   open_full(L);
   lua_pop(L, 1);

@@ -34,6 +34,7 @@ void gr_stream_push(lua_State *L, gr_stream *s) {
 }
 
 static gr_stream *check_self(lua_State *L, const char *name) {
+  gr_arg_runtime(L, name);
   gr_handle *handle = gr_handle_get(L, 1);
   if (!handle || !handle->object ||
       (handle->type != &gr_stream_type && handle->type != &gr_file_type))

@@ -125,6 +125,8 @@ static gr_goroutine *start_timed(gr_timer *timer, uint64_t now_ns) {
   (void)now_ns;
   timed_call *timed = timer->arg;
   gr_task *task;
+  if (atomic_load(&timer->alarm.family->is_over))
+    return NULL;
   gr_run_options run = {.detached = true,
                         .context = timed->context,
                         .family = timer->alarm.family};

@@ -23,7 +23,7 @@ bool gr_wait_again(lua_State *L, gr_status status) {
     luaL_error(L, "all goroutines are asleep - deadlock!");
     return false;
   case GR_STOPPED:
-    gr_run_end_with_family(gr_self());
+    gr_run_end_with_family(L, gr_self());
     luaL_error(L, "the Lua state is closing: nothing can be waited for");
     return false;
   case GR_NOMEM:

@@ -97,13 +97,13 @@ static route route_locked(gr_goroutine *g, gr_worker *self) {
 void gr_ready_bound(gr_goroutine *g) {
   gr_lock_lock(&gr_the_sched.lock);
   route r = route_locked(g, gr_worker_self());
+  if (r.running)
+    gr_monitor_make_way_locked(r.running);
   gr_lock_unlock(&gr_the_sched.lock);
   if (r.sleeping)
     gr_loop_wake(&r.sleeping->loop);
   if (r.given)
     uv_sem_post(&r.given->handed);
-  if (r.running)
-    gr_monitor_make_way(r.running);
   if (r.busy)
     gr_monitor_kick();
   if (r.queued)

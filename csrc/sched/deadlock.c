@@ -89,9 +89,9 @@ gr_goroutine *gr_deadlock_check_locked(void) {
 
 // It waits, without a timeout, for what other goroutines of its family do.
 static bool is_stuck(gr_goroutine *g, unsigned *word) {
+  *word = atomic_load(&g->claim); // first: who waits afterwards is in that wait
   if (atomic_load(&g->status) != GR_WAITING)
     return false;
-  *word = atomic_load(&g->claim);
   gr_wait_kind kind = atomic_load(&g->wait_kind);
   return (*word & GR_CLAIM_MASK) == GR_CLAIM_OPEN &&
          !atomic_load(&g->wait_is_timed) && kind <= GR_WAIT_LAST_INSIDE;
@@ -110,13 +110,21 @@ static bool sum_of_waits(gr_family *f, uint64_t *sum) {
   return true;
 }
 
+// Whoever waits to be the last, and is, is about to see that: off its stack.
+static bool is_last(gr_family *f) {
+  gr_link *first = gr_list_first(&f->goroutines);
+  return first && first->next == &f->goroutines.head &&
+         atomic_load(&GR_CONTAINER(first, gr_goroutine, all)->wait_kind) ==
+             GR_WAIT_OTHERS;
+}
+
 // Looks twice. A wait that is open in both looks was open between them, and so
 // were all at once, then; and nothing else could wake one, for the sources are
 // counted between the looks, until what they lead to has been done. The lock
 // keeps goroutines from coming and going.
 gr_goroutine *gr_family_check_locked(gr_family *f) {
   uint64_t first, second;
-  if (atomic_load(&f->is_over) || !sum_of_waits(f, &first) ||
+  if (atomic_load(&f->is_over) || is_last(f) || !sum_of_waits(f, &first) ||
       atomic_load(&f->sources) || !sum_of_waits(f, &second) || first != second)
     return NULL;
   return claim_main(f);

@@ -76,6 +76,7 @@ static void mark_locked(gr_goroutine *g) {
 void gr_family_add_locked(gr_family *f, gr_goroutine *g) {
   gr_sched *s = &gr_the_sched;
   if (gr_list_is_empty(&f->goroutines)) {
+    gr_list_remove(&f->all); // a late one, where all others have ended
     gr_list_push(&s->families, &f->all);
     atomic_fetch_add(&s->family_count, 1);
   }
@@ -135,7 +136,8 @@ static void strike_all(gr_family *f) {
   gr_lock_unlock(&s->lock);
   for (gr_goroutine *g = woken; g; g = g->next)
     gr_wait_until_parked(g);
-  gr_ready_events(woken, false);
+  if (!atomic_load(&s->stopping)) // else some may not have parked
+    gr_ready_events(woken, false);
 }
 
 // Its alarms go off now: what they lead to is for goroutines that end, and they

@@ -201,13 +201,11 @@ static bool note_slice_locked(gr_worker *w, uint64_t now_ns) {
 // At once, for the caller is free to take what runs there only now. That has
 // loaded no C module whose sleep a signal could cut short: it would not be on a
 // host's thread.
-void gr_monitor_make_way(gr_worker *w) {
-  gr_lock_lock(&gr_the_sched.lock);
+void gr_monitor_make_way_locked(gr_worker *w) {
   if (!w->is_gone && atomic_load(&w->bound_ready) && atomic_load(&w->g) &&
       atomic_load(&w->p) && !is_blocked(w))
     signal_locked(w, gr_now_ns(),
                   0); // to the caller, not after what goes first
-  gr_lock_unlock(&gr_the_sched.lock);
 }
 
 // Ends what the worker runs if that is due. True if its processor was taken.
@@ -347,13 +345,11 @@ static bool is_unwatched(gr_processor *p) {
 
 // Where there are several families, one of them may wait for ever while others
 // run.
-static void end_deadlocks_of_families(round *r) {
+static void end_deadlocks_of_families(void) {
   gr_sched *s = &gr_the_sched;
   gr_goroutine *victim = NULL;
-  if (atomic_load(&s->family_count) < 2 ||
-      r->now_ns < monitor.families_seen_at_ns + FAMILIES_NS)
+  if (atomic_load(&s->family_count) < 2)
     return;
-  monitor.families_seen_at_ns = r->now_ns;
   gr_lock_lock(&s->lock);
   for (gr_link *at = s->families.head.next; at != &s->families.head && !victim;
        at = at->next)
@@ -532,7 +528,10 @@ static void one_round(round *r) {
   fire_deadlines(r);
   watch_pollers(r);
   interrupt_mains();
-  end_deadlocks_of_families(r);
+  if (r->now_ns >= monitor.families_seen_at_ns + FAMILIES_NS) {
+    monitor.families_seen_at_ns = r->now_ns;
+    end_deadlocks_of_families();
+  }
   look_at_workers(r);
   retire_threads(r);
   if (r->wants_help)
@@ -558,8 +557,12 @@ static uint64_t announce(round *r) {
   round again = {.next_ns = r->next_ns}; // now_ns is 0: nothing is due
   fire_deadlines(&again);
   retire_threads(&again);
-  if (again.next_ns == GR_NEVER && any_busy())
-    sooner(&again, r->now_ns + r->slice_ns / 2);
+  if (again.next_ns > r->now_ns + r->slice_ns) { // all is quiet
+    if (any_busy())
+      sooner(&again, r->now_ns + r->slice_ns / 2);
+    else
+      end_deadlocks_of_families();
+  }
   return again.next_ns;
 }
 

@@ -9,6 +9,7 @@
 #include "base/base.h"
 #include "sched/loop.h"
 #include "sched/processor.h"
+#include "sched/sched.h"
 
 // When the monitor will look next, in ns; GR_NEVER while all sleep. seq_cst:
 // it stores this and then looks at the deadlines; who sets a deadline stores
@@ -25,8 +26,8 @@ int gr_monitor_start(void);
 
 // The caller, who has nothing to do, has readied a goroutine that is bound to
 // the worker: what runs there makes way at once, and the caller can have it.
-// The monitor itself may have to wait for a CPU.
-void gr_monitor_make_way(gr_worker *w);
+// The monitor itself may have to wait for a CPU. Under the scheduler's lock.
+void gr_monitor_make_way_locked(gr_worker *w);
 
 // The monitor's own loop, which is always run: for what must be seen to while
 // all workers compute.
@@ -61,9 +62,14 @@ static inline void gr_monitor_expect(uint64_t when_ns) {
     gr_monitor_kick();
 }
 
-// A worker that slept is busy again.
+// A worker that slept is busy again, or is new: the monitor is not to sleep for
+// longer than a slice, as it does when all is quiet.
 static inline void gr_monitor_busy(void) {
-  if (GR_UNLIKELY(atomic_load(&gr_monitor_wake_at) == GR_NEVER))
+  uint64_t now_ns =
+      atomic_load_explicit(&gr_the_sched.coarse_now_ns, memory_order_relaxed);
+  uint64_t slice_ns =
+      atomic_load_explicit(&gr_the_sched.slice_ns, memory_order_relaxed);
+  if (GR_UNLIKELY(atomic_load(&gr_monitor_wake_at) > now_ns + slice_ns))
     gr_monitor_kick();
 }
 

@@ -175,7 +175,10 @@ void gr_preempt_locked(gr_worker *w, uint64_t had_ns) {
   // release, pairs with the fence in gr_leave_slow
   atomic_store_explicit(&w->preempt, atomic_load(&w->slice),
                         memory_order_release);
-  if (w->is_gone || atomic_load(&s->preempt_mode) != GR_PREEMPT_SIGNAL ||
+  gr_goroutine *g = atomic_load(&w->g);
+  bool has_to_end = g && (atomic_load(&g->struck) & GR_STRUCK_END);
+  if (w->is_gone ||
+      (atomic_load(&s->preempt_mode) != GR_PREEMPT_SIGNAL && !has_to_end) ||
       atomic_exchange(&w->is_signalled, true))
     return;
   atomic_fetch_add_explicit(&s->signals, 1, memory_order_relaxed);

@@ -162,6 +162,7 @@ static void get_processor(gr_worker *w) {
     gr_the_sched.without_processor++;
     gr_lock_unlock(&gr_the_sched.lock);
   }
+  gr_monitor_busy();
   gr_enter();
   gr_leave();
 }

@@ -284,10 +284,11 @@ static void count_cpu(gr_goroutine *g) {
 
 // Its family has ended: what it does next, in Lua, is to leave.
 static void see_end(gr_goroutine *g) {
-  lua_State *L = g->current;
   atomic_store(&g->ends, true);
-  if (L)
-    gr_preempt_arm(L);
+  if (g->current)
+    gr_preempt_arm(g->current);
+  for (gr_resume *r = g->resumes; r; r = r->outer)
+    gr_preempt_arm(r->from);
 }
 
 // Somebody reads it, or is about to: it does not run meanwhile.
@@ -302,6 +303,12 @@ static void run(gr_worker *w, gr_goroutine *g) {
   GR_ASSERT(atomic_load_explicit(&g->status, memory_order_relaxed) ==
             GR_RUNNABLE);
   gr_monitor_watch(atomic_load_explicit(&w->p, memory_order_relaxed));
+  if (GR_UNLIKELY(is_limited(g)))
+    atomic_store_explicit(&g->cpu_since_ns, gr_thread_cpu_ns(),
+                          memory_order_relaxed);
+  // Before the barrier: whoever looks for goroutines that have not seen a mark
+  // sees it here.
+  atomic_store_explicit(&w->g, g, memory_order_relaxed);
   for (;;) {
     atomic_store_explicit(&g->status, GR_RUNNING, memory_order_relaxed);
     atomic_signal_fence(memory_order_seq_cst);
@@ -317,10 +324,6 @@ static void run(gr_worker *w, gr_goroutine *g) {
     }
     wait_for_readers(g);
   }
-  if (GR_UNLIKELY(is_limited(g)))
-    atomic_store_explicit(&g->cpu_since_ns, gr_thread_cpu_ns(),
-                          memory_order_relaxed);
-  atomic_store_explicit(&w->g, g, memory_order_relaxed);
   gr_context_switch(&w->context, &g->context);
 }
 

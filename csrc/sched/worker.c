@@ -91,10 +91,15 @@ static void free_host(gr_worker *w) {
   free(w);
 }
 
+// If the state was not closed, nobody enters it again.
 static void on_thread_end(void *value) {
   gr_worker *w = value;
-  if (w->main && w->main->is_over) // else its state was not closed
-    free_host(w);
+  if (!w->main)
+    return; // it goes on on another thread
+  if (!w->main->is_over)
+    gr_family_end();
+  self = NULL;
+  free_host(w);
 }
 
 bool gr_worker_init_hosts(void) {
@@ -119,8 +124,6 @@ gr_worker *gr_worker_new_host(gr_goroutine *main) {
     free_worker(w);
     return NULL;
   }
-  if (before)
-    free_host(before);
   w->scheduler_stack = stack;
   gr_context_init(&w->context, stack->base,
                   (size_t)((char *)stack - stack->base), run_scheduler_for_ever,
@@ -133,6 +136,8 @@ gr_worker *gr_worker_new_host(gr_goroutine *main) {
   enlist_locked(w);
   gr_lock_unlock(&gr_the_sched.lock);
   self = w;
+  if (before)
+    free_host(before);
   note_thread(w);
   main->may_move = is_first_thread(w);
   use_signal_stack(w);

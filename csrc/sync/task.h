@@ -32,10 +32,11 @@ typedef struct gr_task {
   uint64_t cpu_limit_ns; // 0: none
 
   // The goroutine's own.
-  unsigned strikes; // for being over its limit of CPU time
-  bool is_ending;   // it leaves its stack for good, and runs its handlers
-  bool is_over;     // its outcome is known; what runs is finalizers
-  unsigned shields; // calls of go.shield that it is in
+  unsigned strikes;   // for being over its limit of CPU time
+  bool is_ending;     // it leaves its stack for good, and runs its handlers
+  bool is_over;       // its outcome is known; what runs is finalizers
+  bool has_been_told; // by an error that its family has ended
+  unsigned shields;   // calls of go.shield that it is in
   struct gr_closing *closing; // the time that its handlers have; or NULL
   uint32_t waits_seen;        // of the goroutine's, when a hook last looked
   gr_block *context;          // what go.context gives, or NULL
@@ -55,7 +56,9 @@ typedef struct gr_task {
   struct gr_cancellation *why; // it is cancelled itself; see cancel.c
   gr_link failed;              // guarded by the list's lock
 
-  gr_block *call; // function and arguments, until it has begun; the goroutine's
+  // The goroutine's: function and arguments, until it has begun; what else it
+  // has, of blocks, while it runs Lua code that it may not come back from.
+  gr_block *call, *kept;
 
   // Called once the goroutine is gone and the outcome is set, before those who
   // joined go on; on a scheduler's stack. Or NULL. Set before it starts.

@@ -106,6 +106,8 @@ bool gr_timer_set(gr_timer *t, uint64_t when_ns, uint64_t period_ns,
   if (t->keeps_itself && done && !*was_armed)
     gr_timer_retain(t);
   gr_lock_unlock(&t->lock);
+  if (t->keeps_itself && !done && *was_armed)
+    gr_timer_release(t);
   gr_monitor_watch(p);
   return done;
 }

@@ -124,6 +124,15 @@ static const char leaves[] = SETUP
     "  l:accept() end) "
     "go.timer(3600, print) "
     "go(function() while true do go(function() end) go.yield() end end) "
+    "go(function() local map = go.map() map:set('a', { ch }) "
+    "  for _ in pairs(map) do ch:recv() end end) "
+    "go(function() setmetatable({}, { __gc = function() ch:recv() end }) "
+    "  return ch end) "
+    "go(function() local x <close> = closing(function() ch:recv() end) "
+    "  go.exit(ch) end) "
+    "go(function() local x = setmetatable({}, { __gc = function() "
+    "  while true do pcall(ch.recv, ch) end end }) x = nil "
+    "  while true do collectgarbage() end end) "
     "local tick = go.ticker(0.0001) "
     "tick:recv() "
     "go.sleep(0.002) "
@@ -184,9 +193,11 @@ static void too_late(void) {
       "    function() go.chan(1) end, function() go.spawn(print) end, "
       "    function() go.yield() end, function() go.after(1) end, "
       "    function() go.count() end, function() go.timer(1, print) end, "
-      "    function() go.stats() end, function() go.procs(1) end }) do "
+      "    function() go.stats() end, function() go.procs(1) end, "
+      "    function() go.stdin:read() end, function() go.exit() end }) do "
       "    local ok, err = pcall(f) "
-      "    assert(not ok and err:find('the Lua state is closing'), err) "
+      "    assert(not ok and (err:find('the Lua state is closing') or "
+      "      err:find('the goroutine has ended')), err) "
       "  end "
       "  assert(coroutine.wrap(function() return 7 end)() == 7) "
       "  for i = 1, 1e5 do all[i % 100] = { i } end "
@@ -194,6 +205,8 @@ static void too_late(void) {
       "  os.execute('true') "
       "  debug.sethook(function() end, 'l') "
       "  require('goroutines') "
+      "  package.loaded['goroutines.core'] = nil "
+      "  assert(not pcall(require, 'goroutines.core')) "
       "  tell() "
       "end }) ";
   char all[sizeof text + sizeof SETUP + 100];
@@ -331,6 +344,46 @@ static void other_thread(void) {
   CHECK(pthread_join(thread, NULL) == 0);
 }
 
+static lua_State *abandoned;
+
+static void *run_and_leave(void *unused) {
+  (void)unused;
+  abandoned = open_state();
+  CHECK(says_nothing(run(abandoned, leaves)));
+  return NULL;
+}
+
+// Its thread ends before the state is closed, which another one does then.
+static void left_by_thread(void) {
+  pthread_t thread;
+  CHECK(pthread_create(&thread, NULL, run_and_leave, NULL) == 0);
+  CHECK(pthread_join(thread, NULL) == 0);
+  lua_close(abandoned);
+}
+
+// All is quiet, for long; the next main is looked after all the same.
+static void pause_between(void) {
+  for (int i = 0; i < 2; i++) {
+    lua_State *L = open_state();
+    CHECK(says_nothing(run(L, SETUP
+                           "local go = require('goroutines') go.procs(1) "
+                           "local ch = go.chan() go(function() " ENDLESS "end) "
+                           "go(function() ch:send(55) end) return ch:recv()")));
+    CHECK(says_nothing(run(L, "require('goroutines').configure{ preempt = "
+                              "'off' } return 55")));
+    double start = now();
+    lua_close(L);
+    CHECK(now() - start < 2);
+    L = open_state();
+    CHECK(says_nothing(run(L, SETUP "local go = require('goroutines') "
+                                    "go.configure{ preempt = 'signal' } "
+                                    "return 55")));
+    lua_close(L);
+    struct timespec pause = {.tv_nsec = 500000000};
+    nanosleep(&pause, NULL);
+  }
+}
+
 static void left_open(void) {
   CHECK(run(open_state(), script) == NULL);
 }
@@ -385,6 +438,8 @@ static const struct {
     {"families", families, true},
     {"patient", patient, true},
     {"other_thread", other_thread, true},
+    {"left_by_thread", left_by_thread, true},
+    {"pause_between", pause_between, true},
     {"left_open", left_open, false},
     {"stuck", stuck, false},
     {"fork", fork_host, false},
