@@ -1,5 +1,6 @@
--- Figures as lines `name value unit`, of what is done so often or so long as a
--- multiplier says: figures(now, multiplier), where now() is the time in seconds.
+-- Figures as lines `name value unit`: figures(now, multiplier), where now() is
+-- the time in seconds, and the multiplier is of how often or how long something
+-- is done.
 
 return function(now, multiplier)
   local figures = { now = now }

@@ -1,7 +1,7 @@
 -- The cases for the Lua peers, written in what each of them has:
 --
 --   now()             the time in seconds
---   all(functions)    runs the functions at once, and returns when all have ended
+--   all(functions)    runs the functions at once, until all have ended
 --   spawn(f)          starts f() in a coroutine
 --   spawn_join()      starts what does nothing, and waits for its end
 --   spawn_many(count) starts as many of that, and waits for all
@@ -10,13 +10,12 @@
 --   channel(capacity) with send(value) and recv()
 --   select(a, b)      an item of either channel
 --   gate()            with wait(), which returns after open()
---   thread(f)         starts f(), which has no upvalues, in a thread with a Lua
---                     state of its own, and returns a function that waits for it
+--   thread(f)         starts f(), which has no upvalues, in a thread with a
+--                     Lua state of its own; returns what waits for it
 --
--- What a peer does not have, it has no case of. peer.run is given that table;
--- its program is run as lua5.4 bench/<peer>/bench.lua [CASE [SCALE]], prints
--- the figures of the case of this name as lines `name value unit`, or else which
--- cases there are.
+-- peer.run is given a table of these; where one is missing, so are its cases.
+-- The program is run as lua5.4 bench/<peer>/bench.lua [CASE [SCALE]], and prints
+-- the figures of the case as lines `name value unit`, or else which it has.
 
 local HERE = arg[0]:match("^.*/") or ""
 local figures = dofile(HERE .. "../figures.lua")

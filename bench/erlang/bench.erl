@@ -243,11 +243,14 @@ sleepers(Scale) ->
         Main ! {late, [sleep_late((I * 7919 + J * 104729) rem 900 + 100)
                        || J <- [1, 2, 3]]}
     end,
-    All = [spawn_link(fun() -> Sleeper(I) end) || I <- lists:seq(1, N)],
+    All = [spawn(fun() -> Sleeper(I) end) || I <- lists:seq(1, N)],
     repeat(N, fun() -> receive arrived -> ok end end),
     {Before, _} = erlang:statistics(runtime),
     [Pid ! go_on || Pid <- All],
-    Late = [receive {late, Three} -> Three end || _ <- All],
+    Late = collect(N, []),
     {After, _} = erlang:statistics(runtime),
     report_ns("sleepers_cpu", (After - Before) / 1000, 3 * N),
-    report_late("sleepers_", lists:append(Late)).
+    report_late("sleepers_", Late).
+
+collect(0, Late) -> Late;
+collect(N, Late) -> receive {late, Three} -> collect(N - 1, Three ++ Late) end.

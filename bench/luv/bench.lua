@@ -1,5 +1,5 @@
--- The cases for lua-luv: coroutines that wait for libuv's timers, and threads
--- with Lua states of their own.
+-- The cases for lua-luv: coroutines that wait for handles of libuv's loop, and
+-- threads with Lua states of their own.
 
 local uv = require("luv")
 local peer = dofile((arg[0]:match("^.*/") or "") .. "../peer.lua")
@@ -37,7 +37,12 @@ peer.run({
   sleep = sleep,
 
   yield = function()
-    sleep(0)
+    local co, idle = coroutine.running(), uv.new_idle()
+    idle:start(function()
+      idle:close()
+      go_on(co)
+    end)
+    coroutine.yield()
   end,
 
   all = function(functions)
