@@ -110,15 +110,16 @@ local function build_go()
   return os.execute(build:format(BUILD_DIR, BUILD_DIR, here))
 end
 
--- Erlang's command, or nil and why not. Where it fails, it leaves no dump.
+-- Erlang's command, or nil and why not. It leaves no dump where it fails, and
+-- would report a gentler signal among the figures.
 local function erlang_command()
   local build = "command -v erlc >/dev/null && mkdir -p %s && "
     .. "erlc -o %s %serlang/bench.erl"
   if not os.execute(build:format(BUILD_DIR, BUILD_DIR, here)) then
     return nil, "Erlang's program cannot be built"
   end
-  return "ERL_CRASH_DUMP_SECONDS=0 timeout $limit erl +S $procs:$procs "
-    .. "-noinput -pa " .. BUILD_DIR .. " -run bench main $case $scale"
+  return "ERL_CRASH_DUMP_SECONDS=0 timeout -s KILL $limit erl "
+    .. "+S $procs:$procs -noinput -pa " .. BUILD_DIR .. " -run bench main $case $scale"
 end
 
 -- The same for a peer that is a module of Lua.

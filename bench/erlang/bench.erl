@@ -16,6 +16,7 @@ cases() ->
       "parallel_speedup" => fun parallel_speedup/1,
       "sleeper" => fun sleeper/1,
       "sleepers" => fun sleepers/1,
+      "atomic" => fun atomic/1,
       "transfer" => fun transfer/1}.
 
 main() ->
@@ -133,7 +134,7 @@ wait_for_count(N) ->
         _ -> ok
     end.
 
-%% Messages.
+%% Messages, and what is shared.
 
 pingpong(Scale) ->
     N = times(300000, Scale),
@@ -195,6 +196,17 @@ take(Main, Messages) ->
     repeat(Messages, fun() -> receive #{id := _} -> ok end end),
     Main ! taken,
     take(Main, Messages).
+
+atomic(Scale) ->
+    Ref = atomics:new(1, []),
+    Add = fun(N) ->
+        fun() -> repeat(N, fun() -> atomics:add(Ref, 1, 1) end) end
+    end,
+    N = times(4000000, Scale),
+    report_ns("atomic", seconds_of_all([Add(N)]), N),
+    M = times(1000000, Scale),
+    All = lists:duplicate(4, Add(M)),
+    report_ns("atomic_contended", seconds_of_all(All), 4 * M).
 
 %% The scheduler.
 

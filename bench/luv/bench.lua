@@ -26,7 +26,7 @@ local function wait_ms(timer, ms)
 end
 
 local function sleep(seconds)
-  wait_ms(uv.new_timer(), math.floor(seconds * 1000))
+  wait_ms(uv.new_timer(), math.floor(seconds * 1000 + 0.5))
 end
 
 local function nothing() end
