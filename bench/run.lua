@@ -119,7 +119,8 @@ local function erlang_command()
     return nil, "Erlang's program cannot be built"
   end
   return "ERL_CRASH_DUMP_SECONDS=0 timeout -s KILL $limit erl "
-    .. "+S $procs:$procs -noinput -pa " .. BUILD_DIR .. " -run bench main $case $scale"
+    .. "+S $procs:$procs -noinput -pa " .. BUILD_DIR
+    .. " -run bench main $case $scale"
 end
 
 -- The same for a peer that is a module of Lua.
