@@ -22,12 +22,19 @@ local function number(value)
   return with_commas(("%.0f"):format(value))
 end
 
+local function spread(values)
+  local least = math.min(table.unpack(values))
+  local greatest = math.max(table.unpack(values))
+  return (" (%s..%s)"):format(number(least), number(greatest))
+end
+
 local function cell(values)
-  return #values > 0 and number(median(values)) or "·"
+  if not values then return "·" end
+  return number(median(values)) .. (layout.spread and spread(values) or "")
 end
 
 local function ratio(ours, theirs)
-  if #ours == 0 or #theirs == 0 then return "·" end
+  if not ours or not theirs then return "·" end
   local quotient = median(ours) / median(theirs)
   return (quotient < 0.0995 and "%.3f" or "%.2f"):format(quotient)
 end
@@ -49,6 +56,22 @@ local function transfer_row_of(figure)
     cell(measured.cjson), ratio(measured.ours, measured.cjson),
     cell(measured.go), ratio(measured.ours, measured.go),
   }
+end
+
+local function peers_row_of(peers)
+  return function(figure)
+    local procs = figure.peers_procs
+    local measured = figure[procs]
+    local row = {
+      figure.name, figure.unit, tostring(procs), cell(measured.ours),
+      cell(measured.go),
+    }
+    for _, peer in ipairs(peers) do
+      local values = measured[peer.key]
+      table.insert(row, values and cell(values) or "")
+    end
+    return row
+  end
 end
 
 local function widths_of(rows)
@@ -95,7 +118,8 @@ local function markdown(head, figures, row)
 end
 
 -- Returns the table of a list of figures: { name =, unit =, [procs] = values }
--- for 1 and 2 processors, where values are { ours = list, go = list }.
+-- for 1 and 2 processors, where values are { ours = list, go = list }. With
+-- layout.spread, the least and the greatest value stand beside each median.
 function layout.markdown(figures)
   return markdown({
     "figure", "unit", "ours, 1", "Go, 1", "ours/Go", "ours, 2", "Go, 2",
@@ -108,6 +132,14 @@ function layout.transfer(figures)
   return markdown({
     "figure", "unit", "ours", "cjson", "ours/cjson", "Go", "ours/Go",
   }, figures, transfer_row_of)
+end
+
+-- The same for figures of peers, { key =, title = } each, on `peers_procs`
+-- processors.
+function layout.peers(figures, peers)
+  local head = { "figure", "unit", "processors", "ours", "Go" }
+  for _, peer in ipairs(peers) do table.insert(head, peer.title) end
+  return markdown(head, figures, peers_row_of(peers))
 end
 
 return layout

@@ -6,11 +6,6 @@ local case = dofile((arg[0]:match("^.*/") or "") .. "../case.lua")
 
 local n = case.times(100000)
 
-local function resident_bytes()
-  local status <close> = assert(io.open("/proc/self/status"))
-  return tonumber(status:read("a"):match("VmRSS:%s*(%d+) kB")) * 1024
-end
-
 local function park(arrived, gate)
   arrived:send(true)
   gate:recv()
@@ -27,9 +22,10 @@ local function release(gate)
 end
 
 local arrived, gate = go.chan(128), go.chan()
-local before = resident_bytes()
+local before = case.resident_bytes()
 local create_s = case.seconds(function() create(arrived, gate) end)
 go.sleep(0.05) -- the last ones are between send and recv
-case.report("parked_memory", (resident_bytes() - before) / n, "bytes")
+local grown = case.resident_bytes() - before
+case.report("parked_memory", grown / n, "bytes")
 case.report_ns("parked_create", create_s, n)
 case.report_ns("parked_release", case.seconds(function() release(gate) end), n)
