@@ -11,8 +11,15 @@ typedef struct gr_heap_node {
   uint32_t place; // its index in the heap, counted from 1; 0 when in none
 } gr_heap_node;
 
+// The keys lie side by side: the elements are far from each other, and most of
+// them cold.
+typedef struct gr_heap_slot {
+  uint64_t key;
+  gr_heap_node *node;
+} gr_heap_slot;
+
 typedef struct gr_heap {
-  gr_heap_node **nodes;
+  gr_heap_slot *slots;
   uint32_t count;
   uint32_t room;
 } gr_heap;
@@ -28,7 +35,7 @@ void gr_heap_remove(gr_heap *heap, gr_heap_node *node);
 
 // The node with the smallest key, or NULL.
 static inline gr_heap_node *gr_heap_first(const gr_heap *heap) {
-  return heap->count ? heap->nodes[0] : NULL;
+  return heap->count ? heap->slots[0].node : NULL;
 }
 
 #endif

@@ -140,9 +140,9 @@ void gr_deadlines_fire_family(gr_deadlines *deadlines, gr_family *family) {
     gr_lock_lock(&deadlines->lock);
     gr_heap *heap = &deadlines->heap;
     for (uint32_t i = heap->count; i > 0 && b.alarm_count < BATCH; i--) {
-      gr_deadline *d =
-          i > heap->count ? NULL
-                          : GR_CONTAINER(heap->nodes[i - 1], gr_deadline, node);
+      gr_deadline *d = i > heap->count ? NULL
+                                       : GR_CONTAINER(heap->slots[i - 1].node,
+                                                      gr_deadline, node);
       if (d && !d->g && d->family == family)
         take_out_locked(deadlines, d, &b);
     }

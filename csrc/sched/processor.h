@@ -23,7 +23,7 @@ typedef struct gr_patience {
   atomic_uint patience;
 } gr_patience;
 
-enum { GR_LOOKED_NS = 100000 };
+enum { GR_LOOKED_NS = 250000 };
 
 struct gr_processor {
   uint32_t id; // constant
