@@ -265,7 +265,8 @@ function go.unlock_thread() end
 ---@return integer before the number until now
 function go.procs(n) end
 
---- How many goroutines exist, main included.
+--- How many goroutines exist, main included. Those of other main states, which a C
+--- host may have, do not count ([embedding.md](embedding.md)).
 ---
 --- Waits: never.
 ---
