@@ -32,7 +32,7 @@ spec: build
 	$(call WITH,release) $(BUSTED)
 
 ctest: build
-	cd build/release && ctest --output-on-failure
+	cd build/release && ctest --output-on-failure -j $(JOBS)
 
 rock:
 	.ci/rock
