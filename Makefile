@@ -5,7 +5,7 @@ WITH = LUA_PATH="$(CURDIR)/lua/?.lua;;" \
   LUA_CPATH="$(CURDIR)/build/$(1)/?.so;;"
 BUSTED = $(LUA) "$$(command -v busted)"
 
-.PHONY: all build demo test spec ctest rock bench bench-count lint matrix asan tsan soak \
+.PHONY: all build demo test spec ctest rock bench bench-count growth lint matrix asan tsan soak \
   aarch64 clean
 
 all: build
@@ -46,6 +46,12 @@ bench:
 	.ci/setup build bench
 	$(MAKE) -s build
 	$(call WITH,release) $(LUA) bench/run.lua $(BENCH)
+
+# Measures how costs grow, and draws docs/growth.svg.
+growth:
+	.ci/setup build
+	$(MAKE) -s build
+	$(call WITH,release) $(LUA) bench/growth.lua $(GROWTH)
 
 lint:
 	.ci/setup build lint

@@ -2,7 +2,7 @@
 
 local layout = {}
 
-local function median(values)
+function layout.median(values)
   local sorted = table.move(values, 1, #values, 1, {})
   table.sort(sorted)
   local middle = #sorted // 2
@@ -10,7 +10,7 @@ local function median(values)
   return (sorted[middle] + sorted[middle + 1]) / 2
 end
 
-local function with_commas(digits)
+function layout.with_commas(digits)
   local groups = digits:reverse():gsub("%d%d%d", "%0,"):reverse()
   return (groups:gsub("^,", ""))
 end
@@ -19,7 +19,7 @@ end
 local function number(value)
   if value < 9.995 then return ("%.2f"):format(value) end
   if value < 99.95 then return ("%.1f"):format(value) end
-  return with_commas(("%.0f"):format(value))
+  return layout.with_commas(("%.0f"):format(value))
 end
 
 local function spread(values)
@@ -28,22 +28,23 @@ local function spread(values)
   return (" (%s..%s)"):format(number(least), number(greatest))
 end
 
-local function cell(values)
+-- The median of a list of values as text, which may be nil.
+function layout.cell(values)
   if not values then return "·" end
-  return number(median(values)) .. (layout.spread and spread(values) or "")
+  return number(layout.median(values)) .. (layout.spread and spread(values) or "")
 end
 
 local function ratio(ours, theirs)
   if not ours or not theirs then return "·" end
-  local quotient = median(ours) / median(theirs)
+  local quotient = layout.median(ours) / layout.median(theirs)
   return (quotient < 0.0995 and "%.3f" or "%.2f"):format(quotient)
 end
 
 local function row_of(figure)
   local row = { figure.name, figure.unit }
   for _, measured in ipairs(figure) do
-    table.insert(row, cell(measured.ours))
-    table.insert(row, cell(measured.go))
+    table.insert(row, layout.cell(measured.ours))
+    table.insert(row, layout.cell(measured.go))
     table.insert(row, ratio(measured.ours, measured.go))
   end
   return row
@@ -52,9 +53,9 @@ end
 local function transfer_row_of(figure)
   local measured = figure[1]
   return {
-    figure.name, figure.unit, cell(measured.ours),
-    cell(measured.cjson), ratio(measured.ours, measured.cjson),
-    cell(measured.go), ratio(measured.ours, measured.go),
+    figure.name, figure.unit, layout.cell(measured.ours),
+    layout.cell(measured.cjson), ratio(measured.ours, measured.cjson),
+    layout.cell(measured.go), ratio(measured.ours, measured.go),
   }
 end
 
@@ -63,12 +64,12 @@ local function peers_row_of(peers)
     local procs = figure.peers_procs
     local measured = figure[procs]
     local row = {
-      figure.name, figure.unit, tostring(procs), cell(measured.ours),
-      cell(measured.go),
+      figure.name, figure.unit, tostring(procs), layout.cell(measured.ours),
+      layout.cell(measured.go),
     }
     for _, peer in ipairs(peers) do
       local values = measured[peer.key]
-      table.insert(row, values and cell(values) or "")
+      table.insert(row, values and layout.cell(values) or "")
     end
     return row
   end
