@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/list.h"
+#include "sched/interrupt.h"
 #include "sched/monitor.h"
 
 // --- names ---

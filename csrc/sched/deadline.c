@@ -106,7 +106,7 @@ static void fire_alarms(batch *b, uint64_t now_ns) {
 }
 
 unsigned gr_deadlines_fire(gr_deadlines *deadlines, uint64_t now_ns,
-                           void (*ready)(gr_goroutine *g)) {
+                           void (*ready)(gr_goroutine *list)) {
   unsigned fired = 0, in_batch;
   do {
     batch b;
@@ -122,10 +122,14 @@ unsigned gr_deadlines_fire(gr_deadlines *deadlines, uint64_t now_ns,
     publish_locked(deadlines);
     gr_lock_unlock(&deadlines->lock);
 
+    gr_goroutine *list = NULL;
     for (unsigned i = 0; i < b.woken_count; i++) {
       gr_wait_until_parked(b.woken[i]); // it sets its deadline before that
-      ready(b.woken[i]);
+      b.woken[i]->next = list;
+      list = b.woken[i];
     }
+    if (list)
+      ready(list);
     fire_alarms(&b, now_ns);
     fired += in_batch;
   } while (in_batch == BATCH);

@@ -53,9 +53,10 @@ bool gr_deadline_set(gr_deadlines *home, gr_deadline *deadline,
 bool gr_deadline_clear(gr_deadline *deadline);
 
 // Runs all that have expired at `now_ns`. Goroutines whose wait timed out are
-// made runnable by `ready`. Returns how many deadlines there were.
+// made runnable by `ready`, many at a time: a list by `next`, the last first.
+// Returns how many deadlines there were.
 unsigned gr_deadlines_fire(gr_deadlines *deadlines, uint64_t now_ns,
-                           void (*ready)(gr_goroutine *g));
+                           void (*ready)(gr_goroutine *list));
 
 // Fires all alarms of the family, as if their time had come.
 void gr_deadlines_fire_family(gr_deadlines *deadlines,

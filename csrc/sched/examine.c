@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include "sched/barrier.h"
 #include "sched/sched.h"
 
 enum { TRIES = 100, PAUSE_US = 50 };

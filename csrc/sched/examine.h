@@ -23,7 +23,4 @@
 bool gr_examine(gr_goroutine *g, void (*read)(gr_goroutine *g, void *arg),
                 void *arg);
 
-// A full barrier in every thread of the process (monitor.c).
-void gr_barrier_everywhere(void);
-
 #endif

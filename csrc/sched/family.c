@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "sched/barrier.h"
 #include "sched/examine.h"
 #include "sched/preempt.h"
 #include "sched/sched.h"

@@ -16,10 +16,6 @@
 // that and then looks at this.
 extern _Atomic(uint64_t) gr_monitor_wake_at;
 
-// The program listens to SIGINT itself: the host's handler is not in place.
-// Changed under the token of the monitor's loop.
-extern atomic_bool gr_interrupts_taken;
-
 // Starts the thread, which runs until the process ends. 0 or libuv's error
 // code.
 int gr_monitor_start(void);

@@ -119,6 +119,10 @@ unsigned gr_ready_events(gr_goroutine *list, bool idle) {
   return count;
 }
 
+void gr_ready_expired(gr_goroutine *list) {
+  gr_ready_events(list, false);
+}
+
 void gr_start(gr_goroutine *g) {
   ready(g, true);
 }

@@ -135,7 +135,7 @@ bool gr_look_for_expired(gr_processor *p) {
   uint64_t now_ns = gr_now_ns();
   atomic_store_explicit(&p->looked_at_ns, now_ns, memory_order_relaxed);
   return earliest_ns <= now_ns &&
-         gr_deadlines_fire(&p->deadlines, now_ns, gr_ready_woken) > 0;
+         gr_deadlines_fire(&p->deadlines, now_ns, gr_ready_expired) > 0;
 }
 
 enum { GLOBAL_TURN = 61, LOCAL_TURN = 8, LOOK_TURN = 4 };

@@ -118,9 +118,11 @@ void gr_ready(gr_goroutine *g);
 // used up a slice, on any processor.
 void gr_ready_woken(gr_goroutine *g);
 
-// The same for all in the list, linked by `next`, which events have woken. An
-// `idle` caller is a worker that takes one of them itself. Returns how many.
+// The same for all in the list, linked by `next`, the last first, which events
+// have woken. An `idle` caller is a worker that takes one of them itself.
+// Returns how many.
 unsigned gr_ready_events(gr_goroutine *list, bool idle);
+void gr_ready_expired(gr_goroutine *list); // which time has woken
 
 // Starts a new goroutine, as gr_ready.
 void gr_start(gr_goroutine *g);

@@ -12,7 +12,7 @@
 
 #include <stdlib.h>
 
-#include "sched/examine.h"
+#include "sched/barrier.h"
 #include "sched/monitor.h"
 #include "sched/sched.h"
 #include "sync/waiter.h"

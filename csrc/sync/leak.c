@@ -18,6 +18,7 @@
 
 #include <stdlib.h>
 
+#include "sched/barrier.h"
 #include "sched/examine.h"
 #include "sched/sched.h"
 #include "sync/map.h"
