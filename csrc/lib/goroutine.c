@@ -269,7 +269,7 @@ static int go_procs(lua_State *L) {
     gr_enter();
     bool done = gr_set_procs((uint32_t)count);
     if (done)
-      gr_yield(); // off a processor that is too many
+      gr_leave_surplus();
     gr_leave();
     if (!done)
       return luaL_error(L, "no memory or no file descriptors for %I processors",

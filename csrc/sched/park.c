@@ -297,6 +297,13 @@ void gr_yield(void) {
     switch_away(commit_yield, NULL);
 }
 
+void gr_leave_surplus(void) {
+  gr_processor *p =
+      atomic_load_explicit(&gr_worker_self()->p, memory_order_relaxed);
+  if (p->id >= atomic_load(&gr_the_sched.procs))
+    switch_away(commit_yield, NULL);
+}
+
 // Behind what was woken, it goes on with what is left of its slice. A processor
 // that goes idle meanwhile finds it.
 static void commit_make_way(gr_goroutine *g, void *arg) {

@@ -253,7 +253,8 @@ gr_goroutine *gr_sched_next(gr_worker *w) {
     if (!g)
       continue;
     if (is_too_many(p)) { // since then: what was started later is not run here
-      gr_push_shared(&gr_the_sched.woken, g);
+      gr_push_shared(
+          gr_is_patient(g) ? &gr_the_sched.global : &gr_the_sched.woken, g);
       continue;
     }
     if (w->searching)

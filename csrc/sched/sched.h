@@ -155,6 +155,9 @@ bool gr_unbind(void); // false if it was not bound
 // resources for so many.
 bool gr_set_procs(uint32_t count);
 
+// Goes on on another processor if the running goroutine's is one too many.
+void gr_leave_surplus(void);
+
 // --- between the files of this layer ---
 
 void gr_sched_init(void);
