@@ -84,6 +84,8 @@ static route route_locked(gr_goroutine *g, gr_worker *self) {
     target->awaits_processor = false;
     gr_detach_locked(self, own);
     gr_attach_locked(target, own);
+    self->is_between = true;
+    s->between++;
     r.given = target;
   } else if (move_main_locked(g, self)) {
     atomic_store(&self->bound_ready, g);

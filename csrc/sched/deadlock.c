@@ -36,7 +36,7 @@ static bool has_bound_ready(void) {
 bool gr_any_busy_locked(void) {
   gr_sched *s = &gr_the_sched;
   if (atomic_load(&s->idle_count) < atomic_load(&s->procs) ||
-      s->without_processor)
+      s->without_processor || s->between)
     return true;
   unsigned made = atomic_load(&s->processors_made);
   for (unsigned i = 0; i < made; i++)

@@ -93,6 +93,8 @@ void gr_wait_for_processor(gr_worker *w) {
   if (w->searching)
     gr_stop_searching(w, true);
   gr_lock_lock(&s->lock);
+  s->between -= w->is_between;
+  w->is_between = false;
   if (w->scheduler_stack && !w->main)
     gr_preempt_unblock(); // main went on elsewhere, and the signals with it
   if (!atomic_load(&s->stopping)) {

@@ -71,6 +71,9 @@ struct gr_worker {
   gr_worker *next_idle;
   gr_goroutine *main;    // of a host's thread, else NULL
   bool awaits_processor; // asleep until its bound goroutine is runnable
+  // It has given its processor to the worker of a bound goroutine that it has
+  // readied, and may have more to ready before it comes for another.
+  bool is_between;
   bool is_gone;
   bool retires;           // is to end; read by the thread after `handed`
   uint64_t idle_since_ns; // in the list of idle workers
