@@ -284,6 +284,13 @@ static int handle_error(lua_State *L) {
   return 1;
 }
 
+// Nobody is to hear how a goroutine ends whose family has ended: it may have
+// failed for that, since no alarm can be set any more.
+static void abandon_if_over(void) {
+  if (atomic_load(&gr_self()->struck) & GR_STRUCK_END)
+    gr_run_abandon();
+}
+
 typedef struct lifetime {
   gr_task *task;
   gr_task_state state;
@@ -309,6 +316,7 @@ int gr_run_call(lua_State *L) {
     life->state = GR_TASK_DONE;
     return 0;
   }
+  abandon_if_over();
   gr_state_lift_limit(L);
   if (gr_cancel_is_error(L, -1))
     life->state = GR_TASK_CANCELLED;
@@ -341,6 +349,7 @@ static void live(lua_State *L, lifetime *life) {
   lua_pushlightuserdata(L, life);
   if (lua_pcall(L, 1, 0, 0) == LUA_OK)
     return;
+  abandon_if_over();
   life->state = GR_TASK_FAILED;
   gr_state_lift_limit(L);
   if (!lua_checkstack(L, 4))
@@ -452,8 +461,7 @@ void gr_run_end_struck(lua_State *L) {
 static void body(gr_goroutine *g) {
   lifetime life = {.task = g->owner, .state = GR_TASK_FAILED};
   gr_leave();
-  if (atomic_load(&g->struck) & GR_STRUCK_END)
-    gr_run_abandon();
+  abandon_if_over();
   gr_home at;
   lua_State *L = gr_state_new(&at, life.task->memory_limit,
                               gr_block_needs(life.task->call));
