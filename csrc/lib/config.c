@@ -205,6 +205,7 @@ static int go_stats(lua_State *L) {
   free(leaks.ids);
   put(L, "goroutines", atomic_load(&gr_family_self()->count));
   put(L, "leaked", leaks.count);
+  put(L, "families", atomic_load(&s->family_count));
   put(L, "channels", gr_channel_count_all());
   put(L, "timers", gr_timer_count());
   put(L, "sync_objects", gr_object_count());

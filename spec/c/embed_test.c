@@ -73,22 +73,24 @@ static double now(void) {
 // --- the cases ---
 
 // What the process has of each, but for what is on its way to go: then 55.
-static const char settled[] = SETUP
-    "local go = require('goroutines') "
-    "local function look() "
-    "  local s, all = go.stats(), {} "
-    "  for _, k in ipairs({ 'goroutines', 'channels', 'timers', 'messages', "
-    "    'sync_objects', 'descriptors', 'handles' }) do "
-    "    all[#all + 1] = k .. ' ' .. s[k] "
-    "  end "
-    "  return table.concat(all, ', ') "
-    "end "
-    "for _ = 1, 1000 do "
-    "  if look() == 'goroutines 1, channels 1, timers 0, messages 0, ' .. "
-    "    'sync_objects 0, descriptors 3, handles 3' then return 55 end "
-    "  go.sleep(0.001) "
-    "end "
-    "error(look())";
+static const char settled[] =
+    SETUP "local go = require('goroutines') "
+          "local function look() "
+          "  local s, all = go.stats(), {} "
+          "  for _, k in ipairs({ 'families', 'goroutines', 'channels', "
+          "'timers', 'messages', "
+          "    'sync_objects', 'descriptors', 'handles' }) do "
+          "    all[#all + 1] = k .. ' ' .. s[k] "
+          "  end "
+          "  return table.concat(all, ', ') "
+          "end "
+          "for _ = 1, 1000 do "
+          "  if look() == 'families 1, goroutines 1, channels 1, timers 0, "
+          "messages 0, ' .. "
+          "    'sync_objects 0, descriptors 3, handles 3' then return 55 end "
+          "  go.sleep(0.001) "
+          "end "
+          "error(look())";
 
 // Leaves goroutines of every kind where they are.
 static const char leaves[] = SETUP
