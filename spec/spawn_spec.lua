@@ -140,6 +140,7 @@ describe("a task", function()
     local _ <close> = helper.procs(2)
     local stop = go.chan(1)
     local task = go.spawn(function()
+      go.lock_thread() -- not on main's, which looks at it
       repeat until #stop > 0
     end)
     helper.wait_until(function() return task:status() == "running" end)

@@ -255,7 +255,7 @@ function go.unlock_thread() end
 --- as `GOROUTINES_PROCS` of the environment, else as the CPUs this process may
 --- use: those of its affinity mask, limited by the quota of its cgroup.
 ---
---- Waits: never; gives way to others when it sets the number.
+--- Waits: never; gives way where it runs on a processor that is too many then.
 ---
 --- Raises: `no memory or no file descriptors for ... processors`. Then the number
 --- stays what it was.

@@ -16,20 +16,19 @@
 
 #include "lib/lib.h"
 
-// A main that cannot go on elsewhere would wait for the call.
-static void leave_to_main(gr_worker *w) {
-  if (GR_LIKELY(!w->main || w->main->may_move))
-    return;
+// To another thread: a main that cannot go on elsewhere would wait for the
+// call.
+static gr_worker *leave_to_main(void) {
   gr_enter();
   gr_leave_main_thread();
   gr_leave();
+  return gr_worker_self();
 }
 
 void gr_mark_blocking(bool blocks) {
   gr_worker *w = gr_worker_self(); // a finalizer may have moved us
-  if (w && blocks)
-    leave_to_main(w);
-  w = gr_worker_self();
+  if (w && blocks && GR_UNLIKELY(w->main && !w->main->may_move))
+    w = leave_to_main();
   if (w)
     atomic_store_explicit(&w->blocking, blocks, memory_order_relaxed);
 }

@@ -45,7 +45,7 @@ static void set_on_error(lua_State *L, bool apply) {
     bad_option(L, "on_error", "\"report\", \"exit\" or a channel expected");
   if (!apply)
     return;
-  gr_run_set_on_error(handle ? GR_TELL : (gr_on_error)which, handle);
+  gr_settings_set_on_error(handle ? GR_TELL : (gr_on_error)which, handle);
 }
 
 static lua_Number check_number(lua_State *L, const char *key) {
@@ -106,7 +106,7 @@ static void set_init(lua_State *L, bool apply) {
     block = gr_block_encode(L, 1, GR_VALUES_CALL);
   }
   if (apply)
-    gr_run_set_init(block);
+    gr_settings_set_init(block);
   else
     gr_block_release(block); // it can be sent
 }
@@ -154,7 +154,7 @@ static void set(lua_State *L, bool apply) {
 static int push_settings(lua_State *L) {
   gr_sched *s = &gr_the_sched;
   lua_createtable(L, 0, 7);
-  gr_run_push_on_error(L);
+  gr_settings_push_on_error(L);
   lua_setfield(L, -2, "on_error");
   lua_pushnumber(L, gr_seconds(atomic_load(&s->slice_ns)));
   lua_setfield(L, -2, "time_slice");
@@ -168,7 +168,7 @@ static int push_settings(lua_State *L) {
   lua_pushnumber(L, close_ns == GR_NEVER ? (lua_Number)HUGE_VAL
                                          : gr_seconds(close_ns));
   lua_setfield(L, -2, "close_timeout");
-  gr_block *init = gr_run_get_init();
+  gr_block *init = gr_settings_get_init();
   if (init) {
     gr_message m = {.kind = GR_MESSAGE_BLOCK, .block = init};
     gr_message_push(L, &m);

@@ -59,7 +59,7 @@ static const char *join_runtime(lua_State *L) {
   task->g = g;
   task->family = g->family;
   g->owner = task;
-  if (gr_run_init_family(g->family))
+  if (gr_settings_init(g->family))
     return NULL;
   gr_family_end();
   return "not enough memory";

@@ -284,21 +284,8 @@ gr_task *gr_run_self(void);
 // Where the running Lua code is, "file:line".
 void gr_run_where(lua_State *L, char creator[GR_CREATOR_BYTES]);
 
-// The settings of a new family. False when out of memory.
-bool gr_run_init_family(gr_family *f);
-
 // The running main ends, and nobody finds it by its task any more.
 void gr_run_end_main(void);
-
-// What to do about errors nobody handles.
-typedef enum gr_on_error { GR_REPORT, GR_REPORT_AND_EXIT, GR_TELL } gr_on_error;
-void gr_run_set_on_error(gr_on_error what, const gr_handle *channel);
-void gr_run_push_on_error(lua_State *L);
-
-// The function that is run first in each new state, as a block, or NULL. Set
-// takes it over; get gives a reference.
-void gr_run_set_init(gr_block *init);
-gr_block *gr_run_get_init(void);
 
 // An error has been caught: does not return if the goroutine has to end with
 // it. (protect.c)
@@ -322,6 +309,29 @@ typedef struct gr_reach {
   unsigned free, shielded;
 } gr_reach;
 gr_reach gr_protect_reach(lua_State *L);
+
+// --- settings of a family (settings.c) ---
+
+// For a new one. False when out of memory.
+bool gr_settings_init(gr_family *f);
+void gr_settings_clear(gr_family *f); // as they were at first
+
+// What to do about errors nobody handles.
+typedef enum gr_on_error { GR_REPORT, GR_REPORT_AND_EXIT, GR_TELL } gr_on_error;
+void gr_settings_set_on_error(gr_on_error what, const gr_handle *channel);
+void gr_settings_push_on_error(lua_State *L);
+
+// The channel that they go to, with a reference, or NULL.
+gr_channel *gr_settings_error_channel(gr_family *f);
+bool gr_settings_errors_end_process(gr_family *f);
+
+// The process ends: nobody reads a channel any more.
+void gr_settings_at_end(void);
+
+// The function that is run first in each new state, as a block, or NULL. Set
+// takes it over; get gives a reference.
+void gr_settings_set_init(gr_block *init);
+gr_block *gr_settings_get_init(void);
 
 // --- cancellation (cancel.c) ---
 

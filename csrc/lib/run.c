@@ -9,113 +9,11 @@
 #include "sync/closing.h"
 #include "sync/holder.h"
 
-// What a family has set. It stays with the family, which is never freed.
-typedef struct settings {
-  gr_lock lock;
-  // Guarded by lock.
-  gr_on_error what;
-  gr_channel *channel; // holds a reference
-  uint32_t view;       // of the handle that was given
-  gr_block *init;
-  atomic_bool has_init; // a hint to look at it
-} settings;
-
-static atomic_bool process_ends; // nobody reads a channel any more
-
 static const char traceback_key;
-
-static settings *own_settings(void) {
-  return gr_family_self()->settings;
-}
-
-static void set_on_error(settings *s, gr_on_error what, gr_channel *channel,
-                         uint32_t view) {
-  if (channel)
-    gr_channel_retain(channel);
-  gr_lock_lock(&s->lock);
-  gr_channel *before = s->channel;
-  s->what = what;
-  s->channel = channel;
-  s->view = view;
-  gr_lock_unlock(&s->lock);
-  if (before)
-    gr_channel_release(before);
-}
-
-void gr_run_set_on_error(gr_on_error what, const gr_handle *handle) {
-  set_on_error(own_settings(), what, handle ? handle->object : NULL,
-               handle ? handle->view : GR_VIEW_BOTH);
-}
-
-// The channel that errors go to, with a reference, or NULL.
-static gr_channel *error_channel(settings *s) {
-  if (gr_is_child() || atomic_load(&process_ends))
-    return NULL;
-  gr_lock_lock(&s->lock);
-  gr_channel *channel = s->channel;
-  if (channel)
-    gr_channel_retain(channel);
-  gr_lock_unlock(&s->lock);
-  return channel;
-}
-
-static bool errors_end_process(settings *s) {
-  gr_lock_lock(&s->lock);
-  bool ends = s->what == GR_REPORT_AND_EXIT;
-  gr_lock_unlock(&s->lock);
-  return ends && !atomic_load(&process_ends);
-}
-
-void gr_run_push_on_error(lua_State *L) {
-  settings *s = own_settings();
-  gr_channel *channel = error_channel(s);
-  if (channel)
-    gr_handle_push(L, &gr_channel_type, channel, s->view);
-  else
-    lua_pushstring(L, errors_end_process(s) ? "exit" : "report");
-}
-
-static void set_init(settings *s, gr_block *init) {
-  gr_lock_lock(&s->lock);
-  gr_block *before = s->init;
-  s->init = init;
-  atomic_store(&s->has_init, init != NULL);
-  gr_lock_unlock(&s->lock);
-  gr_block_release(before);
-}
-
-void gr_run_set_init(gr_block *init) {
-  set_init(own_settings(), init);
-}
-
-gr_block *gr_run_get_init(void) {
-  settings *s = own_settings();
-  gr_lock_lock(&s->lock);
-  gr_block *init = s->init ? gr_block_retain(s->init) : NULL;
-  gr_lock_unlock(&s->lock);
-  return init;
-}
-
-static void clear(gr_family *f) {
-  set_on_error(f->settings, GR_REPORT, NULL, GR_VIEW_BOTH);
-  set_init(f->settings, NULL);
-}
-
-bool gr_run_init_family(gr_family *f) {
-  settings *s = f->settings;
-  if (!s && !(s = calloc(1, sizeof *s)))
-    return false;
-  if (f->settings) // set by one that was late to end
-    clear(f);
-  else
-    gr_lock_init(&s->lock, GR_RANK_LEAF);
-  f->settings = s;
-  return true;
-}
 
 void gr_run_end_main(void) {
   gr_task *task = gr_run_self();
-  clear(task->family);
+  gr_settings_clear(task->family);
   task->is_over = true;
   gr_lock_lock(&task->lock);
   task->g = NULL;
@@ -129,9 +27,7 @@ static int call_init(lua_State *L) {
 }
 
 static void run_init(lua_State *L) {
-  if (!atomic_load_explicit(&own_settings()->has_init, memory_order_relaxed))
-    return;
-  gr_block *init = gr_run_get_init();
+  gr_block *init = gr_settings_get_init();
   if (!init)
     return;
   gr_state_complete(L);
@@ -187,8 +83,7 @@ static void put_report(const char *report) {
 
 // Tells of a failure that nobody handles, once.
 static void tell(gr_task *task) {
-  settings *s = task->family->settings;
-  gr_channel *channel = error_channel(s);
+  gr_channel *channel = gr_settings_error_channel(task->family);
   if (channel && task->event) {
     gr_goroutine *woken = NULL;
     gr_message m = {.kind = GR_MESSAGE_BLOCK,
@@ -202,14 +97,15 @@ static void tell(gr_task *task) {
   }
   if (channel)
     gr_channel_release(channel);
-  if (errors_end_process(s) && !atomic_load(&gr_the_sched.stopping))
+  if (gr_settings_errors_end_process(task->family) &&
+      !atomic_load(&gr_the_sched.stopping))
     exit(EXIT_FAILURE);
 }
 
 void gr_run_at_end(void) {
   if (gr_is_child()) // what failed, the parent reports
     return;
-  atomic_store(&process_ends, true);
+  gr_settings_at_end();
   gr_task_report_all();
 }
 
@@ -248,7 +144,7 @@ static void prepare_report(lua_State *L, gr_task *task) {
   lua_pushfstring(L, "%s: %s\n%s\n", lua_tostring(L, -2), lua_tostring(L, -1),
                   lua_tostring(L, traceback));
   task->report = strdup(lua_tostring(L, -1));
-  gr_channel *channel = error_channel(own_settings());
+  gr_channel *channel = gr_settings_error_channel(task->family);
   if (channel) {
     gr_channel_release(channel);
     lua_createtable(L, 0, 4);
@@ -542,6 +438,7 @@ static void close_all(gr_goroutine *g) {
 
 static void leave_stack(gr_goroutine *g, gr_block *outcome) {
   gr_task *task = g->owner;
+  gr_block_release(task->kept);
   task->kept = outcome;
   task->is_ending = true;
   close_all(g);

@@ -22,6 +22,11 @@ static void publish_locked(gr_deadlines *deadlines) {
     atomic_store(&deadlines->earliest_ns, earliest);
 }
 
+static void leave_family(gr_family *f) {
+  if (f)
+    atomic_fetch_sub(&f->sources, 1);
+}
+
 // False: it is over. The heap's lock is held, which gr_deadlines_fire_family
 // takes after that was set.
 static bool join_family(gr_deadline *alarm) {
@@ -29,16 +34,13 @@ static bool join_family(gr_deadline *alarm) {
   if (g)
     alarm->family = g->family;
   gr_family *f = alarm->family; // NULL only without a scheduler
-  if (f && atomic_load(&f->is_over))
-    return false;
-  if (f)
-    atomic_fetch_add(&f->sources, 1);
-  return true;
-}
-
-static void leave_family(gr_family *f) {
-  if (f)
-    atomic_fetch_sub(&f->sources, 1);
+  if (!f)
+    return true;
+  atomic_fetch_add(&f->sources, 1); // seq_cst: first, see gr_family_end
+  if (!atomic_load(&f->is_over))
+    return true;
+  leave_family(f);
+  return false;
 }
 
 bool gr_deadline_set(gr_deadlines *home, gr_deadline *deadline,
@@ -143,11 +145,9 @@ void gr_deadlines_fire_family(gr_deadlines *deadlines, gr_family *family) {
     b.alarm_count = 0;
     gr_lock_lock(&deadlines->lock);
     gr_heap *heap = &deadlines->heap;
-    for (uint32_t i = heap->count; i > 0 && b.alarm_count < BATCH; i--) {
-      gr_deadline *d = i > heap->count ? NULL
-                                       : GR_CONTAINER(heap->slots[i - 1].node,
-                                                      gr_deadline, node);
-      if (d && !d->g && d->family == family)
+    for (uint32_t i = 0; i < heap->count && b.alarm_count < BATCH; i++) {
+      gr_deadline *d = GR_CONTAINER(heap->slots[i].node, gr_deadline, node);
+      if (!d->g && d->family == family)
         take_out_locked(deadlines, d, &b);
     }
     publish_locked(deadlines);

@@ -97,14 +97,18 @@ static bool is_stuck(gr_goroutine *g, unsigned *word) {
          !atomic_load(&g->wait_is_timed) && kind <= GR_WAIT_LAST_INSIDE;
 }
 
-// The sum of all their tickets, which only grow. False: not all are stuck.
+// The sum of all their tickets, which only grow. False: not all are stuck. The
+// one that is not comes first the next time: it is likely not to be then.
 static bool sum_of_waits(gr_family *f, uint64_t *sum) {
   gr_list *all = &f->goroutines;
   *sum = 0;
   for (gr_link *at = all->head.next; at != &all->head; at = at->next) {
     unsigned word;
-    if (!is_stuck(GR_CONTAINER(at, gr_goroutine, all), &word))
+    if (!is_stuck(GR_CONTAINER(at, gr_goroutine, all), &word)) {
+      gr_list_remove(at);
+      gr_list_push_front(all, at);
       return false;
+    }
     *sum += word;
   }
   return true;
@@ -124,8 +128,9 @@ static bool is_last(gr_family *f) {
 // keeps goroutines from coming and going.
 gr_goroutine *gr_family_check_locked(gr_family *f) {
   uint64_t first, second;
-  if (atomic_load(&f->is_over) || is_last(f) || !sum_of_waits(f, &first) ||
-      atomic_load(&f->sources) || !sum_of_waits(f, &second) || first != second)
+  if (atomic_load(&f->is_over) || is_last(f) || atomic_load(&f->sources) ||
+      !sum_of_waits(f, &first) || atomic_load(&f->sources) ||
+      !sum_of_waits(f, &second) || first != second)
     return NULL;
   return claim_main(f);
 }

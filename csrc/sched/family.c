@@ -15,14 +15,11 @@
 
 #include <lua.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "sched/barrier.h"
 #include "sched/examine.h"
 #include "sched/preempt.h"
 #include "sched/sched.h"
-
-enum { STOP_NS = 100000000, PAUSE_MAX_US = 500, ALARMS = 64 };
 
 void (*gr_family_forget_main)(void *owner);
 
@@ -142,16 +139,20 @@ static void strike_all(gr_family *f) {
 }
 
 // Its alarms go off now: what they lead to is for goroutines that end, and they
-// are not set again.
+// are not set again. (Whoever sets one counts it first, and then looks whether
+// the family is over.)
 static void fire_alarms(gr_family *f) {
   gr_sched *s = &gr_the_sched;
+  if (atomic_load(&f->sources) == 0)
+    return;
   unsigned made = atomic_load(&s->processors_made);
   for (unsigned i = 0; i < made; i++)
     gr_deadlines_fire_family(&atomic_load(&s->processors[i])->deadlines, f);
 }
 
 // Has those that still run Lua or C code make way. True if there are none.
-static bool urge_all(gr_family *f) {
+static bool urge_all(void *arg) {
+  gr_family *f = arg;
   gr_sched *s = &gr_the_sched;
   bool none = true;
   gr_lock_lock(&s->lock);
@@ -168,26 +169,13 @@ static bool urge_all(gr_family *f) {
   return none;
 }
 
-static bool wait_until_stopped(gr_family *f) {
-  uint64_t end_ns = gr_now_ns() + STOP_NS;
-  unsigned pause_us = 20;
-  while (!urge_all(f)) {
-    if (gr_now_ns() >= end_ns)
-      return false;
-    usleep(pause_us);
-    if (pause_us < PAUSE_MAX_US)
-      pause_us *= 2;
-  }
-  return true;
-}
-
 bool gr_family_end(void) {
   gr_goroutine *main = gr_self();
   gr_family *f = main->family;
   gr_enter();
   strike_all(f);
   fire_alarms(f);
-  bool stopped = wait_until_stopped(f);
+  bool stopped = gr_insist(urge_all, f);
   main->is_over = true;
   atomic_store(&gr_some_are_apart, true);
   gr_worker_leave_host();

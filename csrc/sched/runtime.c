@@ -182,8 +182,21 @@ bool gr_runtime_join(lua_State *L) {
 
 // --- stopping ---
 
+bool gr_insist(bool (*urge)(void *arg), void *arg) {
+  uint64_t end_ns = gr_now_ns() + STOP_NS;
+  unsigned pause_us = 20;
+  while (!urge(arg)) {
+    if (gr_now_ns() >= end_ns)
+      return false;
+    usleep(pause_us);
+    if (pause_us < RESIGNAL_NS / 1000)
+      pause_us *= 2;
+  }
+  return true;
+}
+
 // Wakes or interrupts every worker but the caller's. True if all have stopped.
-static bool urge_all(gr_worker *self) {
+static bool urge_all(void *self) {
   gr_sched *s = &gr_the_sched;
   bool all_gone = true;
   gr_lock_lock(&s->lock);
@@ -208,20 +221,10 @@ static bool urge_all(gr_worker *self) {
 bool gr_runtime_stop(void) {
   if (gr_is_child() || atomic_exchange(&gr_the_sched.stopping, true))
     return true;
-  gr_worker *self = gr_worker_self();
   gr_goroutine *g = gr_self();
   if (g && g->is_main) { // what it waits for from now on never comes
     g->is_over = true;
     atomic_store(&gr_some_are_apart, true);
   }
-  uint64_t end_ns = gr_now_ns() + STOP_NS;
-  unsigned pause_us = 20;
-  while (!urge_all(self)) {
-    if (gr_now_ns() >= end_ns)
-      return false;
-    usleep(pause_us);
-    if (pause_us < RESIGNAL_NS / 1000)
-      pause_us *= 2;
-  }
-  return true;
+  return gr_insist(urge_all, gr_worker_self());
 }

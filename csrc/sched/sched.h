@@ -163,6 +163,10 @@ void gr_leave_surplus(void);
 
 void gr_sched_init(void);
 
+// Calls urge(arg) again and again until it gives true, or a tenth of a second
+// is over: false.
+bool gr_insist(bool (*urge)(void *arg), void *arg);
+
 // The scheduler's loop, on a scheduler stack; returns when the runtime stops.
 void gr_sched_loop(gr_worker *w);
 
