@@ -25,9 +25,14 @@ function helper.wait_until(holds)
   end
 end
 
--- Gives way until the goroutine of `task` waits; returns the task.
+-- Gives way until the goroutine of `task` waits; returns the task. One that is
+-- over will not: an error.
 function helper.parked(task)
-  helper.wait_until(function() return task:status() == "waiting" end)
+  helper.wait_until(function()
+    local status = task:status()
+    assert(status ~= "dead", "the goroutine is over and does not wait")
+    return status == "waiting"
+  end)
   return task
 end
 
@@ -36,7 +41,8 @@ function helper.blocked(f, ...)
   return helper.parked(go.spawn(f, ...))
 end
 
--- The same where the wait has a time limit: it may be over already.
+-- The same where the wait, or what it waits for, has a time limit: it may be
+-- over already.
 function helper.blocked_shortly(f, ...)
   local task = go.spawn(f, ...)
   helper.wait_until(function()
