@@ -30,7 +30,8 @@ end
 function helper.parked(task)
   helper.wait_until(function()
     local status = task:status()
-    assert(status ~= "dead", "the goroutine is over and does not wait")
+    assert(status == "runnable" or status == "running" or status == "waiting",
+      "the goroutine is over and does not wait")
     return status == "waiting"
   end)
   return task
