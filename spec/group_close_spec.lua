@@ -68,7 +68,7 @@ describe("leaving the block of a group", function()
 
   it("closes it: nobody is started afterwards", function()
     local g = go.group()
-    local late = helper.blocked(function()
+    local late = helper.blocked_shortly(function()
       go.sleep(0.002)
       return pcall(g.spawn, g, id)
     end)
