@@ -136,6 +136,8 @@ int gr_task_join_method(lua_State *L) {
   lua_pushboolean(L, task->state == GR_TASK_DONE);
   if (task->outcome)
     return 1 + gr_block_push(L, task->outcome);
+  if (task->state == GR_TASK_DONE)
+    return 1;
   lua_pushliteral(L, "not enough memory");
   lua_pushliteral(L, "(no traceback)");
   return 3;

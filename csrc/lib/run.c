@@ -208,7 +208,9 @@ int gr_run_call(lua_State *L) {
   life->task->call = NULL;
   gr_block_release(call);
   if (lua_pcall(L, count - 1, LUA_MULTRET, 1) == LUA_OK) {
-    life->outcome = gr_block_encode(L, lua_gettop(L) - 1, GR_VALUES_RESULT);
+    int results = lua_gettop(L) - 1;
+    if (results > 0)
+      life->outcome = gr_block_encode(L, results, GR_VALUES_RESULT);
     life->state = GR_TASK_DONE;
     return 0;
   }

@@ -13,7 +13,7 @@
 
 typedef enum gr_task_state {
   GR_TASK_ALIVE,
-  GR_TASK_DONE,      // `outcome` holds its results
+  GR_TASK_DONE,      // `outcome` holds its results, if there are any
   GR_TASK_FAILED,    // `outcome` holds the error and the traceback
   GR_TASK_CANCELLED, // the same, and it is no fault
 } gr_task_state;

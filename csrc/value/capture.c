@@ -3,10 +3,15 @@
 // globals that it, or a function that it reaches, mentions; functions that the
 // program has added to libraries; modules that it has made by hand; where it
 // looks for modules. (mention.c finds the names.)
+//
+// What only a full state has, a function that gets by with less does not reach
+// by its words: these are looked at as soon as a full one is needed, and before
+// that only for methods of strings.
 #include <lauxlib.h>
 #include <string.h>
 
 #include "value/encoder.h"
+#include "value/memo.h"
 
 typedef struct capture {
   gr_encoder *e;
@@ -34,6 +39,14 @@ static int put_protected(lua_State *L) {
   e->laters_done = done;
   e->captures++;
   return 0;
+}
+
+// From now on there is a first list, if an empty one: lists that are found
+// within lua_pcall are to be in tables which are there already.
+static void need_first(gr_encoder *e, int slot, gr_mentioned *m) {
+  gr_encoder_need_slot(e, slot);
+  if (m->lists == 0)
+    m->lists = m->lists_done = 1;
 }
 
 static int call_put(gr_encoder *e, int kind, int name, int value) {
@@ -68,9 +81,56 @@ static bool is_interrupt(lua_State *L) {
          !strcmp(message + len - (sizeof text - 1), text);
 }
 
-// Writes one, or, if it cannot be sent, that it is absent. [-0, +0]
+// Pushes the kind and the name as one string.
+static void push_key(lua_State *L, int kind, int name) {
+  char letter = (char)('A' + kind);
+  lua_pushlstring(L, &letter, 1);
+  lua_pushvalue(L, name);
+  lua_concat(L, 2);
+}
+
+// Notes that the capture is written here; false if it has been. [-0, +0]
+static bool is_first(gr_encoder *e, int kind, int name) {
+  lua_State *L = e->L;
+  int captured = e->slots + GR_SLOT_CAPTURED;
+  gr_encoder_need_slot(e, GR_SLOT_CAPTURED);
+  push_key(L, kind, name);
+  lua_pushvalue(L, -1);
+  bool is = lua_rawget(L, captured) == LUA_TNIL;
+  lua_pop(L, 1);
+  if (is) {
+    lua_pushinteger(L, (lua_Integer)e->len);
+    lua_rawset(L, captured);
+  } else {
+    lua_pop(L, 1);
+  }
+  return is;
+}
+
+void gr_capture_undo(gr_encoder *e, size_t len) {
+  lua_State *L = e->L;
+  int captured = e->slots + GR_SLOT_CAPTURED;
+  if (lua_isnil(L, captured))
+    return;
+  lua_pushnil(L);
+  while (lua_next(L, captured)) {
+    if (lua_tointeger(L, -1) > (lua_Integer)len) {
+      lua_pushvalue(L, -2);
+      lua_pushnil(L);
+      lua_rawset(L, captured);
+    }
+    lua_pop(L, 1);
+  }
+}
+
+// Writes one that has not been written, or, if it cannot be sent, that it is
+// absent. [-0, +0]
 static void put_capture(gr_encoder *e, int kind, int name, int value) {
   lua_State *L = e->L;
+  if (!is_first(e, kind, name))
+    return;
+  need_first(e, GR_SLOT_NAMES, &e->names);
+  need_first(e, GR_SLOT_WORDS, &e->words);
   gr_encoder before = *e;
   int failed = call_put(e, kind, name, value);
   if (!failed)
@@ -79,8 +139,9 @@ static void put_capture(gr_encoder *e, int kind, int name, int value) {
     lua_error(L);
   gr_encoder_undo(e, &before);
   if (kind == GR_CAPTURE_GLOBAL && e->early) { // it may need what is open now
+    gr_encoder_need_slot(e, GR_SLOT_RETRIES);
     lua_pushvalue(L, name);
-    lua_rawseti(L, e->slots + GR_SLOT_NAMES, -++e->retries);
+    lua_rawseti(L, e->slots + GR_SLOT_RETRIES, ++e->retries);
   }
   if (kind == GR_CAPTURE_GLOBAL) {
     luaL_tolstring(L, -1, NULL);
@@ -133,28 +194,23 @@ static bool is_addition(lua_State *L, int index, const char *module) {
          gr_module_is_standard("_G", module);
 }
 
-// What the program has added to the module on top under the word. [-1, +0]
-static void put_member(gr_encoder *e, int word) {
+// The value on top, found in the table by the word, if the program has put it
+// there. What it leaves on the stack is the caller's to remove.
+static void put_member(gr_encoder *e, int table, int word) {
   lua_State *L = e->L;
-  int table = lua_gettop(L);
+  int value = lua_gettop(L);
+  const char *module = name_of(e, table), *key = lua_tostring(L, word);
+  bool is_stock = !module || // the program's own, in place of a library
+                  (gr_module_is_standard(module, key)
+                       ? !lua_isfunction(L, value) || lua_iscfunction(L, value)
+                       : name_of(e, value) || !is_addition(L, value, module));
+  if (is_stock)
+    return;
+  lua_pushstring(L, module);
+  lua_pushlstring(L, "", 1);
   lua_pushvalue(L, word);
-  if (lua_istable(L, table) && lua_rawget(L, table) != LUA_TNIL) {
-    int value = table + 1;
-    const char *module = name_of(e, table), *key = lua_tostring(L, word);
-    bool is_stock =
-        !module || // the program's own, in place of a library
-        (gr_module_is_standard(module, key)
-             ? !lua_isfunction(L, value) || lua_iscfunction(L, value)
-             : name_of(e, value) || !is_addition(L, value, module));
-    if (!is_stock) {
-      lua_pushstring(L, module);
-      lua_pushlstring(L, "", 1);
-      lua_pushvalue(L, word);
-      lua_concat(L, 3);
-      put_capture(e, GR_CAPTURE_MEMBER, lua_gettop(L), value);
-    }
-  }
-  lua_settop(L, table - 1);
+  lua_concat(L, 3);
+  put_capture(e, GR_CAPTURE_MEMBER, lua_gettop(L), value);
 }
 
 static void put_module(gr_encoder *e, int word) {
@@ -175,38 +231,62 @@ static void put_module(gr_encoder *e, int word) {
   lua_settop(L, word);
 }
 
-// A path of package, the table at the index.
-static void put_path(gr_encoder *e, int package, const char *field, bool is_c) {
-  lua_State *L = e->L;
-  const char *usual = gr_module_default_path(is_c);
-  lua_pushstring(L, field);
-  lua_pushvalue(L, -1);
-  if (lua_rawget(L, package) == LUA_TSTRING && usual &&
-      strcmp(usual, lua_tostring(L, -1)) != 0)
-    put_capture(e, GR_CAPTURE_PATH, lua_gettop(L) - 1, lua_gettop(L));
-  lua_pop(L, 2);
+// --- where modules are looked for ---
+
+// The values of package that matter, on the stack.
+enum { PATH, CPATH, SEARCHER, VALUES = SEARCHER + GR_SEARCHERS };
+_Static_assert((int)VALUES == (int)GR_MEMO_USUAL, "all are remembered");
+
+// Pushes them; false if there are more searchers or less. `package` is on top.
+static bool push_settings(lua_State *L) {
+  int package = lua_gettop(L);
+  lua_pushliteral(L, "path");
+  lua_rawget(L, package);
+  lua_pushliteral(L, "cpath");
+  lua_rawget(L, package);
+  lua_pushliteral(L, "searchers");
+  if (lua_rawget(L, package) != LUA_TTABLE || lua_rawlen(L, -1) != GR_SEARCHERS)
+    return false;
+  int searchers = lua_gettop(L);
+  for (int i = 1; i <= GR_SEARCHERS; i++)
+    lua_rawgeti(L, searchers, i);
+  lua_remove(L, searchers);
+  return true;
 }
 
-// True if the searchers are those that every state has, in a list further up.
-static bool are_stock(lua_State *L, int searchers, int stock) {
-  bool are = lua_rawlen(L, searchers) == GR_SEARCHERS;
-  for (int i = 1; are && i <= GR_SEARCHERS; i++) {
-    lua_rawgeti(L, searchers, i);
-    lua_rawgeti(L, stock, i);
-    are = lua_rawequal(L, -1, -2);
-    lua_pop(L, 2);
+// The path on the stack.
+static void put_path(gr_encoder *e, int value, const char *field, bool is_c) {
+  lua_State *L = e->L;
+  const char *usual = gr_module_default_path(is_c);
+  if (lua_type(L, value) != LUA_TSTRING || !usual ||
+      !strcmp(usual, lua_tostring(L, value)))
+    return;
+  lua_pushstring(L, field);
+  put_capture(e, GR_CAPTURE_PATH, lua_gettop(L), value);
+  lua_pop(L, 1);
+}
+
+// True if the searchers on the stack are those that every state has.
+static bool are_stock(lua_State *L, int searchers) {
+  bool are = true;
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, GR_SEARCHERS_KEY);
+  int stock = lua_gettop(L);
+  for (int i = 0; are && i < GR_SEARCHERS; i++) {
+    lua_rawgeti(L, stock, i + 1);
+    are = lua_rawequal(L, -1, searchers + i);
+    lua_pop(L, 1);
   }
+  lua_pop(L, 1);
   return are;
 }
 
-// package.searchers, if the program has changed it, with numbers for those
-// that every state has.
+// package.searchers, with numbers for those that every state has.
 static void put_searchers(gr_encoder *e, int package) {
   lua_State *L = e->L;
   int stock = lua_gettop(L) + 1, searchers = stock + 1;
   luaL_getsubtable(L, LUA_REGISTRYINDEX, GR_SEARCHERS_KEY);
   lua_pushliteral(L, "searchers");
-  if (lua_rawget(L, package) == LUA_TTABLE && !are_stock(L, searchers, stock)) {
+  if (lua_rawget(L, package) == LUA_TTABLE) {
     int count = (int)lua_rawlen(L, searchers);
     lua_createtable(L, count, 0);
     for (int i = 1; i <= count; i++) {
@@ -227,15 +307,71 @@ static void put_searchers(gr_encoder *e, int package) {
 
 void gr_capture_put_settings(gr_encoder *e) {
   lua_State *L = e->L;
-  int top = lua_gettop(L);
+  int package = lua_gettop(L) + 1, values = package + 1;
   luaL_checkstack(L, LUA_MINSTACK + GR_SLOTS, NULL);
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-  if (lua_getfield(L, -1, "package") == LUA_TTABLE) {
-    put_path(e, top + 2, "path", false);
-    put_path(e, top + 2, "cpath", true);
-    put_searchers(e, top + 2);
+  lua_getfield(L, -1, "package");
+  lua_remove(L, package);
+  if (lua_istable(L, package)) {
+    bool is_list = push_settings(L);
+    if (!is_list || !gr_memo_are_usual(L, values)) {
+      put_path(e, values + PATH, "path", false);
+      put_path(e, values + CPATH, "cpath", true);
+      if (!is_list || !are_stock(L, values + SEARCHER))
+        put_searchers(e, package);
+      if (is_list && e->captures == 0)
+        gr_memo_note_usual(L, values);
+    }
   }
-  lua_settop(L, top);
+  lua_settop(L, package - 1);
+}
+
+// --- in which order ---
+
+static void mention(gr_encoder *e, int slot, gr_mentioned *m) {
+  lua_State *L = e->L;
+  lua_Integer count = (lua_Integer)lua_rawlen(L, -1);
+  if (count == 0) {
+    lua_pop(L, 1);
+    return;
+  }
+  m->lists++;
+  m->count += count;
+  if (m->lists == 1) {
+    lua_replace(L, e->slots + slot);
+    return;
+  }
+  gr_encoder_need_slot(e, slot + 1);
+  lua_rawseti(L, e->slots + slot + 1, m->lists - 1);
+}
+
+// From 1 on.
+static void push_list(gr_encoder *e, int slot, lua_Integer i) {
+  if (i == 1)
+    lua_pushvalue(e->L, e->slots + slot);
+  else
+    lua_rawgeti(e->L, e->slots + slot + 1, i - 1);
+}
+
+void gr_capture_mention(gr_encoder *e) {
+  mention(e, GR_SLOT_WORDS, &e->words);
+  mention(e, GR_SLOT_NAMES, &e->names);
+}
+
+static bool has_next(const gr_mentioned *m) {
+  return m->lists_done < m->lists;
+}
+
+// Pushes the next one.
+static void push_next(gr_encoder *e, int slot, gr_mentioned *m) {
+  lua_State *L = e->L;
+  push_list(e, slot, m->lists_done + 1);
+  lua_rawgeti(L, -1, ++m->done);
+  if (m->done == (lua_Integer)lua_rawlen(L, -2)) {
+    m->lists_done++;
+    m->done = 0;
+  }
+  lua_remove(L, -2);
 }
 
 static lua_Integer count_touched(gr_encoder *e) {
@@ -243,61 +379,76 @@ static lua_Integer count_touched(gr_encoder *e) {
   return lua_isnil(e->L, touched) ? 0 : (lua_Integer)lua_rawlen(e->L, touched);
 }
 
-static bool is_pending(gr_encoder *e) {
-  return e->names_done < e->name_count || e->words_done < e->word_count ||
-         e->member_words < e->word_count ||
-         (e->word_count > 0 && e->member_modules < count_touched(e));
+// How many standard libraries are looked at for additions.
+static int count_libraries(const gr_encoder *e) {
+  return e->needs == GR_IMAGE_FULL ? GR_EXTENSIBLE : 1; // of strings
 }
 
-// Pushes the standard libraries.
-static void push_libraries(lua_State *L) {
-  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-  int loaded = lua_gettop(L);
-  for (int i = 0; i < GR_EXTENSIBLE; i++)
-    lua_getfield(L, loaded, gr_module_extensible[i]);
-  lua_remove(L, loaded);
+static bool has_members(gr_encoder *e) {
+  return e->member_words < e->words.count ||
+         (e->words.count > 0 && (e->member_modules < count_touched(e) ||
+                                 e->member_libraries < count_libraries(e)));
+}
+
+// The module on top in the words of so many lists, from this word on. [-1, +0]
+static void put_members_of(gr_encoder *e, lua_Integer lists, lua_Integer from) {
+  lua_State *L = e->L;
+  int module = lua_gettop(L), list = module + 1;
+  lua_Integer n = 0;
+  for (lua_Integer i = 1; lua_istable(L, module) && i <= lists; i++) {
+    push_list(e, GR_SLOT_WORDS, i);
+    lua_Integer count = (lua_Integer)lua_rawlen(L, list);
+    for (lua_Integer k = from > n ? from - n + 1 : 1; k <= count; k++) {
+      lua_rawgeti(L, list, k);
+      lua_pushvalue(L, -1);
+      if (lua_rawget(L, module) != LUA_TNIL)
+        put_member(e, module, list + 1);
+      lua_settop(L, list);
+    }
+    n += count;
+    lua_settop(L, module);
+  }
+  lua_settop(L, module - 1);
 }
 
 // Each word in each module, but for the pairs that were before.
 static void put_members(gr_encoder *e) {
   lua_State *L = e->L;
-  lua_Integer words_before = e->member_words;
-  lua_Integer modules_before = e->member_modules;
-  lua_Integer words = e->word_count, modules = count_touched(e);
-  e->member_words = words;
-  e->member_modules = modules;
-  int libraries = lua_gettop(L) + 1, word = libraries + GR_EXTENSIBLE;
-  push_libraries(L);
-  for (lua_Integer w = 1; w <= words; w++) {
-    bool is_new = w > words_before;
-    lua_rawgeti(L, e->slots + GR_SLOT_WORDS, w);
-    for (int i = 0; is_new && i < GR_EXTENSIBLE; i++) {
-      lua_pushvalue(L, libraries + i);
-      put_member(e, word);
-    }
-    for (lua_Integer i = is_new ? 1 : modules_before + 1; i <= modules; i++) {
-      lua_rawgeti(L, e->slots + GR_SLOT_TOUCHED, i);
-      put_member(e, word);
-    }
-    lua_settop(L, word - 1);
+  lua_Integer words = e->member_words, modules = e->member_modules;
+  lua_Integer lists = e->words.lists;
+  int libraries = e->member_libraries;
+  e->member_words = e->words.count;
+  e->member_modules = count_touched(e);
+  e->member_libraries = count_libraries(e);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  int loaded = lua_gettop(L);
+  for (int i = 0, end = e->member_libraries; i < end; i++) {
+    lua_getfield(L, loaded, gr_module_extensible[i]);
+    put_members_of(e, lists, i < libraries ? words : 0);
   }
+  for (lua_Integer i = 1, end = e->member_modules; i <= end; i++) {
+    lua_rawgeti(L, e->slots + GR_SLOT_TOUCHED, i);
+    put_members_of(e, lists, i <= modules ? words : 0);
+  }
+  lua_settop(L, loaded - 1);
 }
 
 static void put_pending(gr_encoder *e) {
   lua_State *L = e->L;
   luaL_checkstack(L, LUA_MINSTACK + GR_SLOTS, NULL);
   int top = lua_gettop(L);
-  while (is_pending(e)) {
-    if (e->names_done < e->name_count) {
-      lua_rawgeti(L, e->slots + GR_SLOT_NAMES, ++e->names_done);
+  for (;; lua_settop(L, top)) {
+    if (has_next(&e->names)) {
+      push_next(e, GR_SLOT_NAMES, &e->names);
       put_global(e, top + 1);
-    } else if (e->words_done < e->word_count) {
-      lua_rawgeti(L, e->slots + GR_SLOT_WORDS, ++e->words_done);
+    } else if (e->needs == GR_IMAGE_FULL && has_next(&e->words)) {
+      push_next(e, GR_SLOT_WORDS, &e->words);
       put_module(e, top + 1);
-    } else {
+    } else if (has_members(e)) {
       put_members(e);
+    } else {
+      return;
     }
-    lua_settop(L, top);
   }
 }
 
@@ -324,7 +475,10 @@ void gr_capture_put(gr_encoder *e) {
   int top = lua_gettop(L);
   put_pending(e);
   for (lua_Integer i = 1; i <= e->retries; i++) {
-    lua_rawgeti(L, e->slots + GR_SLOT_NAMES, -i);
+    lua_rawgeti(L, e->slots + GR_SLOT_RETRIES, i);
+    push_key(L, GR_CAPTURE_GLOBAL, top + 1);
+    lua_pushnil(L);
+    lua_rawset(L, e->slots + GR_SLOT_CAPTURED);
     put_global(e, top + 1);
     lua_settop(L, top);
     put_pending(e);

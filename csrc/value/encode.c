@@ -148,11 +148,15 @@ void gr_encoder_undo(gr_encoder *e, const gr_encoder *before) {
   e->laters_done = before->laters_done;
   e->captures = before->captures;
   e->transfers = before->transfers;
-  e->names_done = before->names_done;
-  e->words_done = before->words_done;
+  e->names.lists_done = before->names.lists_done;
+  e->names.done = before->names.done;
+  e->words.lists_done = before->words.lists_done;
+  e->words.done = before->words.done;
   e->member_words = before->member_words;
   e->member_modules = before->member_modules;
+  e->member_libraries = before->member_libraries;
   e->early = before->early;
+  gr_capture_undo(e, before->len);
 }
 
 bool gr_encoder_put_again(gr_encoder *e, const void *key, int tag) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What the files of the encoder share: encode.c writes values, path.c names
-// the one that cannot be sent, function.c functions, mention.c finds what
-// these mention, capture.c writes that.
+// the one that cannot be sent, function.c functions, capture.c what these
+// mention.
 #ifndef GR_ENCODER_H
 #define GR_ENCODER_H
 
@@ -24,6 +24,13 @@ typedef struct gr_seen {
 
 enum { GR_SEEN_OPEN = 1 << 16 };
 
+// Strings in lists: how many lists and strings there are, and those that have
+// been looked at.
+typedef struct gr_mentioned {
+  lua_Integer lists, count;
+  lua_Integer lists_done, done; // the second in the list after the first
+} gr_mentioned;
+
 typedef struct gr_encoder {
   lua_State *L;
   gr_values what;
@@ -41,9 +48,11 @@ typedef struct gr_encoder {
   gr_image_kind needs; // of the receiver's state
   bool has_updated;    // the modules that there are
   int slots;           // stack index of the first of GR_SLOT_...
-  lua_Integer name_count, word_count;
-  lua_Integer names_done, words_done, member_words, member_modules;
-  lua_Integer retries; // names at negative places: to be tried at the end
+  gr_mentioned names, words;
+  lua_Integer member_words,
+      member_modules; // of which members have been written
+  int member_libraries;
+  lua_Integer retries; // names of globals, to be tried again at the end
   int early;           // how many gr_capture_put_early are under way
   gr_seen first_seen[GR_SEEN_MIN];
   gr_seen *table;
@@ -52,11 +61,15 @@ typedef struct gr_encoder {
 
 // Tables of the encoder on the Lua stack, made when needed.
 enum {
-  GR_SLOT_LATER,       // tables put off
-  GR_SLOT_ANCHORS,     // what lives only here, so that no address is used twice
-  GR_SLOT_MODULES,     // gr_modules_push
-  GR_SLOT_NAMES,       // of globals, mentioned by functions: list and set
-  GR_SLOT_WORDS,       // all strings in functions: list and set
+  GR_SLOT_LATER,      // tables put off
+  GR_SLOT_ANCHORS,    // what lives only here, so that no address is used twice
+  GR_SLOT_MODULES,    // gr_modules_push
+  GR_SLOT_NAMES,      // of globals, mentioned by functions: the first list
+  GR_SLOT_MORE_NAMES, // the other ones
+  GR_SLOT_WORDS,      // all strings in functions: likewise
+  GR_SLOT_MORE_WORDS,
+  GR_SLOT_CAPTURED,    // where captures begin, by their kind and name
+  GR_SLOT_RETRIES,     // names of globals
   GR_SLOT_TOUCHED,     // modules whose additions may be mentioned: as above;
                        // besides the standard libraries
   GR_SLOT_ENVIRONMENT, // of a function: neither the globals nor copied
@@ -148,17 +161,16 @@ void gr_encoder_put_c_function(gr_encoder *e, int index, const gr_path *p);
 int gr_encoder_refuse(gr_encoder *e, const char *what, const gr_path *p);
 int gr_encoder_no_memory(gr_encoder *e);
 
-// --- mention.c ---
-
-// Notes what the dumped function mentions. `environments` tells of each
-// upvalue that is an environment in which globals are looked up.
-void gr_capture_scan(gr_encoder *e, const unsigned char *bytecode, size_t bytes,
-                     const bool *environments);
-
 // --- capture.c ---
 
 // Writes what has to be there before the values: where modules are looked for.
 void gr_capture_put_settings(gr_encoder *e);
+
+// Notes the lists of names and words on top of the stack. [-2, +0]
+void gr_capture_mention(gr_encoder *e);
+
+// Forgets the captures within the one that begins here, which has failed.
+void gr_capture_undo(gr_encoder *e, size_t len);
 
 // Writes what was mentioned and is not in every state. One that cannot be sent
 // is written as absent, with the reason.

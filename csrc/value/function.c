@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "value/encoder.h"
+#include "value/memo.h"
 
 static int append(lua_State *L, const void *data, size_t bytes, void *arg) {
   (void)L;
@@ -11,7 +12,8 @@ static int append(lua_State *L, const void *data, size_t bytes, void *arg) {
   return 0;
 }
 
-static void put_bytecode(gr_encoder *e, int index) {
+// Returns where it lies.
+static gr_bytecode put_bytecode(gr_encoder *e, int index) {
   size_t size_at = e->len;
   gr_encoder_reserve(e, sizeof(uint32_t));
   lua_pushvalue(e->L, index);
@@ -22,6 +24,7 @@ static void put_bytecode(gr_encoder *e, int index) {
     gr_encoder_no_memory(e);
   uint32_t size32 = (uint32_t)size;
   memcpy(&e->block->items[size_at], &size32, sizeof size32);
+  return (gr_bytecode){e->block->items + size_at + sizeof size32, size};
 }
 
 typedef enum environment {
@@ -37,10 +40,10 @@ static environment environment_of(gr_encoder *e, const char *name) {
   lua_State *L = e->L;
   int top = lua_gettop(L);
   environment is = NO_ENVIRONMENT;
+  if (lua_topointer(L, top) == e->globals)
+    return IS_GLOBALS;
+  bool may_inherit = !strcmp(name, "_ENV");
   lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
-  if (lua_rawequal(L, -1, top))
-    is = IS_GLOBALS;
-  bool may_inherit = is == NO_ENVIRONMENT && !strcmp(name, "_ENV");
   lua_pushvalue(L, top);
   for (int i = 0; i < 100 && may_inherit && lua_istable(L, -1); i++) {
     if (luaL_getmetafield(L, -1, "__index") == LUA_TNIL)
@@ -81,17 +84,53 @@ static void put_upvalue(gr_encoder *e, int function, int i, uint32_t object,
   lua_pop(L, 1);
 }
 
-static void scan(gr_encoder *e, int function, int upvalues, size_t at) {
-  bool environments[256] = {false};
+static gr_environments find_environments(gr_encoder *e, int function,
+                                         int upvalues) {
+  gr_environments environments = {{false}};
   for (int i = 1; i <= upvalues; i++) {
     const char *name = lua_getupvalue(e->L, function, i);
     environment is = environment_of(e, name);
-    environments[i - 1] = is != NO_ENVIRONMENT;
+    environments.are[i - 1] = is != NO_ENVIRONMENT;
     if (is == INHERITS)
       gr_encoder_needs(e, GR_IMAGE_FULL);
     lua_pop(e->L, 1);
   }
-  gr_capture_scan(e, e->block->items + at, e->len - at, environments);
+  return environments;
+}
+
+static int count_upvalues(lua_State *L, int function) {
+  lua_Debug ar;
+  lua_pushvalue(L, function);
+  lua_getinfo(L, ">u", &ar);
+  return ar.nups;
+}
+
+// Writes the bytecode of a function that is captured, as it was the last time
+// or anew, and notes what it mentions. Returns the number of its upvalues.
+static int put_captured(gr_encoder *e, int function) {
+  lua_State *L = e->L;
+  int top = lua_gettop(L);
+  const gr_memo *known = gr_memo_find(L, function);
+  int upvalues = known ? known->upvalues : count_upvalues(L, function);
+  gr_memo memo = {.upvalues = upvalues,
+                  .environments = find_environments(e, function, upvalues)};
+  if (known && !memcmp(&known->environments, &memo.environments,
+                       sizeof memo.environments)) {
+    uint32_t len = (uint32_t)known->len;
+    gr_encoder_put(e, &len, sizeof len);
+    gr_encoder_put(e, known->bytecode, len);
+    memo.needs = known->needs;
+    lua_getiuservalue(L, top + 1, 1);
+    lua_getiuservalue(L, top + 1, 2);
+  } else {
+    gr_bytecode code = put_bytecode(e, function);
+    memo.needs = gr_mentions_push(L, code, &memo.environments);
+    gr_memo_note(L, function, code, memo);
+  }
+  gr_encoder_needs(e, memo.needs);
+  gr_capture_mention(e);
+  lua_settop(L, top);
+  return upvalues;
 }
 
 void gr_encoder_put_lua_function(gr_encoder *e, int index, const gr_path *p) {
@@ -106,15 +145,15 @@ void gr_encoder_put_lua_function(gr_encoder *e, int index, const gr_path *p) {
   if (p->depth > GR_DEPTH_LIMIT)
     gr_encoder_refuse(e, "functions nested so deeply", p);
   luaL_checkstack(L, 8, "cannot send a value nested so deeply");
-  size_t bytecode_at = e->len + sizeof(uint32_t);
-  put_bytecode(e, index);
-  lua_Debug ar;
-  lua_pushvalue(L, index);
-  lua_getinfo(L, ">u", &ar);
-  if (e->is_capturing)
-    scan(e, index, ar.nups, bytecode_at);
-  *gr_encoder_reserve(e, 1) = ar.nups;
-  for (int i = 1; i <= ar.nups; i++)
+  int upvalues;
+  if (e->is_capturing) {
+    upvalues = put_captured(e, index);
+  } else {
+    put_bytecode(e, index);
+    upvalues = count_upvalues(L, index);
+  }
+  *gr_encoder_reserve(e, 1) = (unsigned char)upvalues;
+  for (int i = 1; i <= upvalues; i++)
     put_upvalue(e, index, i, object, tag_at, p);
 }
 

@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: MIT
-// Which globals, fields and modules a function mentions, read from what
-// lua_dump has made of it: names of globals from its instructions, the others
-// from its strings.
+// Reading what lua_dump has made of a function: names of globals from its
+// instructions, the others from its strings.
+#include "value/mention.h"
+
 #include <lauxlib.h>
 #include <string.h>
-
-#include "value/encoder.h"
 
 // --- reading a dumped function (Lua 5.4, ldump.c) ---
 
 typedef struct reader {
-  gr_encoder *e;
+  lua_State *L;
   const unsigned char *at, *end;
+  gr_image_kind needs;
+  int names, words; // stack indices of their tables: list and set
 } reader;
 
 typedef struct constant {
@@ -24,7 +25,7 @@ typedef struct function {
   size_t code_count;
   constant *constants;
   size_t constant_count;
-  bool environments[256]; // upvalues in which globals are looked up
+  gr_environments environments;
 } function;
 
 enum {
@@ -36,7 +37,7 @@ enum {
 
 static void skip(reader *r, size_t bytes) {
   if ((size_t)(r->end - r->at) < bytes)
-    luaL_error(r->e->L, "cannot read a function of this version of Lua");
+    luaL_error(r->L, "cannot read a function of this version of Lua");
   r->at += bytes;
 }
 
@@ -98,7 +99,7 @@ static void read_upvalues(reader *r, function *f, const function *parent) {
     unsigned index = byte(r);
     skip(r, 1);
     if (parent && i < UPVALUES_MAX)
-      f->environments[i] = !is_local && parent->environments[index];
+      f->environments.are[i] = !is_local && parent->environments.are[index];
   }
 }
 
@@ -119,21 +120,24 @@ static void skip_debug(reader *r) {
 
 // --- what it mentions ---
 
-static void mention(gr_encoder *e, int slot, lua_Integer *n, constant name) {
-  lua_State *L = e->L;
-  int set = e->slots + slot;
-  gr_encoder_need_slot(e, slot);
+// Into the table at the index, unless it is there.
+static void mention(lua_State *L, int table, constant name) {
   lua_pushlstring(L, name.bytes, name.len);
   lua_pushvalue(L, -1);
-  if (lua_rawget(L, set) != LUA_TNIL) {
+  if (lua_rawget(L, table) != LUA_TNIL) {
     lua_pop(L, 2);
     return;
   }
   lua_pop(L, 1);
   lua_pushvalue(L, -1);
   lua_pushboolean(L, true);
-  lua_rawset(L, set);
-  lua_rawseti(L, set, ++*n);
+  lua_rawset(L, table);
+  lua_rawseti(L, table, (lua_Integer)lua_rawlen(L, table) + 1);
+}
+
+static void need(reader *r, gr_image_kind kind) {
+  if (r->needs < kind)
+    r->needs = kind;
 }
 
 // What a lean state lacks, and what leads to it.
@@ -150,37 +154,37 @@ static bool is_beyond_lean(constant name) {
   return false;
 }
 
-static void mention_global(gr_encoder *e, const function *f, size_t i) {
+static void mention_global(reader *r, const function *f, size_t i) {
   if (i >= f->constant_count || !f->constants[i].bytes)
     return;
   if (is_beyond_lean(f->constants[i]))
-    gr_encoder_needs(e, GR_IMAGE_FULL);
-  mention(e, GR_SLOT_NAMES, &e->name_count, f->constants[i]);
+    need(r, GR_IMAGE_FULL);
+  mention(r->L, r->names, f->constants[i]);
 }
 
-static void assign_global(gr_encoder *e, const function *f, size_t i) {
+static void assign_global(reader *r, const function *f, size_t i) {
   if (i < f->constant_count && f->constants[i].bytes &&
       is_beyond_lean(f->constants[i]))
-    gr_encoder_needs(e, GR_IMAGE_FULL);
+    need(r, GR_IMAGE_FULL);
 }
 
 // True if globals are looked up in the function by names that may be any of
 // its strings: through _G, or because they are too long or too many for the
 // one instruction.
-static bool read_code(gr_encoder *e, const function *f) {
+static bool read_code(reader *r, const function *f) {
   bool any = false;
   for (size_t i = 0; i < f->code_count; i++) {
     uint32_t instruction;
     memcpy(&instruction, f->code + i * sizeof instruction, sizeof instruction);
     unsigned op = instruction & 0x7f, a = instruction >> 7 & 0xff,
              b = instruction >> 16 & 0xff, c = instruction >> 24;
-    if (op == OP_GETUPVAL && f->environments[b])
+    if (op == OP_GETUPVAL && f->environments.are[b])
       any = true;
-    if (op == OP_SETTABUP && f->environments[a])
-      assign_global(e, f, b);
-    if (op != OP_GETTABUP || !f->environments[b])
+    if (op == OP_SETTABUP && f->environments.are[a])
+      assign_global(r, f, b);
+    if (op != OP_GETTABUP || !f->environments.are[b])
       continue;
-    mention_global(e, f, c);
+    mention_global(r, f, c);
     if (c < f->constant_count && f->constants[c].len == 2 &&
         !memcmp(f->constants[c].bytes, "_G", 2))
       any = true;
@@ -189,16 +193,15 @@ static bool read_code(gr_encoder *e, const function *f) {
 }
 
 static void read_function(reader *r, const function *parent,
-                          const bool *environments) {
+                          const gr_environments *environments) {
   enum { FEW = 16 };
   constant few[FEW];
   function f = {.constants = few};
-  gr_encoder *e = r->e;
-  lua_State *L = e->L;
+  lua_State *L = r->L;
   luaL_checkstack(L, 8, "cannot send a function nested so deeply");
   int top = lua_gettop(L);
   if (environments)
-    memcpy(f.environments, environments, sizeof f.environments);
+    f.environments = *environments;
   string(r); // source
   number(r);
   number(r);
@@ -211,14 +214,14 @@ static void read_function(reader *r, const function *parent,
     f.constants = lua_newuserdatauv(L, f.constant_count * sizeof(constant), 0);
   read_constants(r, &f);
   read_upvalues(r, &f, parent);
-  bool any = read_code(e, &f);
+  bool any = read_code(r, &f);
   if (any)
-    gr_encoder_needs(e, GR_IMAGE_FULL);
+    need(r, GR_IMAGE_FULL);
   for (size_t i = 0; i < f.constant_count; i++) {
     if (f.constants[i].bytes)
-      mention(e, GR_SLOT_WORDS, &e->word_count, f.constants[i]);
+      mention(L, r->words, f.constants[i]);
     if (any)
-      mention_global(e, &f, i);
+      mention_global(r, &f, i);
   }
   for (size_t i = count(r, 1); i > 0; i--)
     read_function(r, &f, NULL);
@@ -226,11 +229,20 @@ static void read_function(reader *r, const function *parent,
   lua_settop(L, top);
 }
 
-void gr_capture_scan(gr_encoder *e, const unsigned char *bytecode, size_t bytes,
-                     const bool *environments) {
+gr_image_kind gr_mentions_push(lua_State *L, gr_bytecode code,
+                               const gr_environments *environments) {
   // Signature, version, format, check data, sizes, check numbers, upvalues.
   enum { HEADER = 4 + 1 + 1 + 6 + 3 + 8 + 8 + 1 };
-  reader r = {e, bytecode, bytecode + bytes};
+  int top = lua_gettop(L);
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  reader r = {.L = L,
+              .at = code.bytes,
+              .end = code.bytes + code.len,
+              .names = top + 1,
+              .words = top + 2};
+  lua_newtable(L);
+  lua_newtable(L);
   skip(&r, HEADER);
   read_function(&r, NULL, environments);
+  return r.needs;
 }

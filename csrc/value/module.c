@@ -13,10 +13,13 @@ static const char index_key, filter_key;
 
 // --- what every new state has ---
 
+enum { NAMES_ROOM = 1024, NAMES_MAX = NAMES_ROOM / 2 };
+
 // Found in a state made for this, once, before there are goroutines; constant.
 static struct {
   char *path, *cpath;
   char *names; // "library.name" each, ended by a zero byte; then an empty one
+  const char *by_name[NAMES_ROOM];
   lua_CFunction functions[200];
   int function_count;
   lua_CFunction searchers[GR_SEARCHERS];
@@ -86,6 +89,8 @@ static int find_out(lua_State *L) {
   stock.names = malloc(bytes);
   if (stock.names)
     memcpy(stock.names, names, bytes);
+  if (n > NAMES_MAX)
+    luaL_error(L, "too many standard names");
   return 0;
 }
 
@@ -93,6 +98,32 @@ static int by_address(const void *a, const void *b) {
   uintptr_t x = (uintptr_t) * (const lua_CFunction *)a,
             y = (uintptr_t) * (const lua_CFunction *)b;
   return x < y ? -1 : x > y;
+}
+
+// The place of "library.name" in the table, or the free one where it would be.
+static const char **find_standard(const char *library, const char *name) {
+  uint32_t hash = 2166136261; // Fowler, Noll and Vo's
+  for (const char *at = library; *at; at++)
+    hash = (hash ^ (unsigned char)*at) * 16777619;
+  for (const char *at = name; *at; at++)
+    hash = (hash ^ (unsigned char)*at) * 16777619;
+  size_t len = strlen(library);
+  for (unsigned i = hash % NAMES_ROOM;; i = (i + 1) % NAMES_ROOM) {
+    const char *at = stock.by_name[i];
+    if (!at || (!strncmp(at, library, len) && at[len] == '.' &&
+                !strcmp(at + len + 1, name)))
+      return &stock.by_name[i];
+  }
+}
+
+static void sort_names(void) {
+  for (const char *at = stock.names; *at; at += strlen(at) + 1) {
+    char library[32];
+    size_t len = strcspn(at, ".");
+    memcpy(library, at, len);
+    library[len] = '\0';
+    *find_standard(library, at + len + 1) = at;
+  }
 }
 
 bool gr_modules_init(void) {
@@ -105,16 +136,13 @@ bool gr_modules_init(void) {
   lua_close(L);
   qsort(stock.functions, (size_t)stock.function_count, sizeof *stock.functions,
         by_address);
+  if (done)
+    sort_names();
   return done;
 }
 
 bool gr_module_is_standard(const char *library, const char *name) {
-  size_t len = strlen(library);
-  for (const char *at = stock.names; at && *at; at += strlen(at) + 1)
-    if (!strncmp(at, library, len) && at[len] == '.' &&
-        !strcmp(at + len + 1, name))
-      return true;
-  return false;
+  return *find_standard(library, name) != NULL;
 }
 
 const char *gr_module_default_path(bool is_c) {
