@@ -6,7 +6,7 @@
 static void open_type(lua_State *L);
 
 const gr_handle_type gr_atomic_type = {"goroutines.atomic", gr_object_retain,
-                                       gr_object_release, open_type};
+                                       gr_object_release, open_type, NULL};
 
 // The integer at the index, which is argument `index - shift`.
 static uint64_t check_value(lua_State *L, int index, int shift,

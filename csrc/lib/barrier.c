@@ -6,7 +6,7 @@
 static void open_type(lua_State *L);
 
 const gr_handle_type gr_barrier_type = {"goroutines.barrier", gr_object_retain,
-                                        gr_object_release, open_type};
+                                        gr_object_release, open_type, NULL};
 
 static gr_status wait_all(void *object, uint64_t deadline_ns) {
   return gr_barrier_wait(object, deadline_ns);

@@ -13,7 +13,7 @@ static void channel_release(void *object) {
 static void open_type(lua_State *L);
 
 const gr_handle_type gr_channel_type = {"goroutines.chan", channel_retain,
-                                        channel_release, open_type};
+                                        channel_release, open_type, NULL};
 
 // Self, which must allow the direction.
 static gr_channel *check_channel(lua_State *L, const char *name,

@@ -6,7 +6,7 @@
 static void open_type(lua_State *L);
 
 const gr_handle_type gr_cond_type = {"goroutines.cond", gr_object_retain,
-                                     gr_object_release, open_type};
+                                     gr_object_release, open_type, NULL};
 
 static int cond_new(lua_State *L) {
   gr_arg_count(L, 1, "cond");

@@ -14,10 +14,14 @@ static void task_release(void *object) {
   gr_task_release(object);
 }
 
+static uint64_t task_number(const void *object) {
+  return ((const gr_task *)object)->id;
+}
+
 static void open_type(lua_State *L);
 
 const gr_handle_type gr_task_type = {"goroutines.task", task_retain,
-                                     task_release, open_type};
+                                     task_release, open_type, task_number};
 
 // --- starting ---
 

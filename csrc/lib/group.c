@@ -10,7 +10,7 @@
 static void open_type(lua_State *L);
 
 const gr_handle_type gr_group_type = {"goroutines.group", gr_object_retain,
-                                      gr_object_release, open_type};
+                                      gr_object_release, open_type, NULL};
 
 // --- go.group ---
 

@@ -10,12 +10,13 @@
 static void open_type(lua_State *L);
 
 const gr_handle_type gr_map_type = {"goroutines.map", gr_object_retain,
-                                    gr_object_release, open_type};
+                                    gr_object_release, open_type, NULL};
 
 static void open_items(lua_State *L);
 
-static const gr_handle_type items_type = {
-    "goroutines.map.items", gr_object_retain, gr_object_release, open_items};
+static const gr_handle_type items_type = {"goroutines.map.items",
+                                          gr_object_retain, gr_object_release,
+                                          open_items, NULL};
 
 static int map_new(lua_State *L) {
   gr_arg_count(L, 0, "map");

@@ -7,7 +7,7 @@
 static void open_type(lua_State *L);
 
 const gr_handle_type gr_mutex_type = {"goroutines.mutex", gr_object_retain,
-                                      gr_object_release, open_type};
+                                      gr_object_release, open_type, NULL};
 
 #define GUARD "goroutines.guard"
 

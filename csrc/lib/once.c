@@ -8,7 +8,7 @@
 static void open_type(lua_State *L);
 
 const gr_handle_type gr_once_type = {"goroutines.once", gr_object_retain,
-                                     gr_object_release, open_type};
+                                     gr_object_release, open_type, NULL};
 
 static int once_new(lua_State *L) {
   gr_arg_count(L, 0, "once");

@@ -6,7 +6,7 @@
 static void open_type(lua_State *L);
 
 const gr_handle_type gr_rwmutex_type = {"goroutines.rwmutex", gr_object_retain,
-                                        gr_object_release, open_type};
+                                        gr_object_release, open_type, NULL};
 
 static gr_status wait_write(void *object, uint64_t deadline_ns) {
   return gr_rwmutex_write(object, deadline_ns);

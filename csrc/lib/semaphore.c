@@ -5,8 +5,9 @@
 
 static void open_type(lua_State *L);
 
-const gr_handle_type gr_semaphore_type = {
-    "goroutines.semaphore", gr_object_retain, gr_object_release, open_type};
+const gr_handle_type gr_semaphore_type = {"goroutines.semaphore",
+                                          gr_object_retain, gr_object_release,
+                                          open_type, NULL};
 
 static int semaphore_new(lua_State *L) {
   gr_arg_count(L, 1, "semaphore");

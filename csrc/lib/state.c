@@ -155,6 +155,7 @@ void gr_state_open_main(lua_State *L) {
 static int open_full(lua_State *L) {
   add_sentinel(L, end_of_goroutine);
   gr_memo_open(L);
+  gr_handle_open(L);
   luaL_openlibs(L);
   seed_random(L);
   patch_libraries(L);
@@ -220,6 +221,7 @@ static void hide_string(lua_State *L) {
 static int open_bare(lua_State *L) {
   add_sentinel(L, end_of_goroutine);
   gr_memo_open(L);
+  gr_handle_open(L);
   luaL_requiref(L, LUA_GNAME, luaopen_base, 1);
   lua_pop(L, 1);
   hide_string(L);

@@ -25,9 +25,9 @@ static void open_ticker(lua_State *L);
 static void open_timer(lua_State *L);
 
 const gr_handle_type gr_ticker_type = {"goroutines.ticker", ticker_retain,
-                                       ticker_release, open_ticker};
+                                       ticker_release, open_ticker, NULL};
 const gr_handle_type gr_timer_type = {"goroutines.timer", timer_retain,
-                                      timer_release, open_timer};
+                                      timer_release, open_timer, NULL};
 
 static int time_now(lua_State *L) {
   lua_pushnumber(L, gr_seconds(gr_now_ns()));

@@ -6,8 +6,9 @@
 
 static void open_type(lua_State *L);
 
-const gr_handle_type gr_waitgroup_type = {
-    "goroutines.waitgroup", gr_object_retain, gr_object_release, open_type};
+const gr_handle_type gr_waitgroup_type = {"goroutines.waitgroup",
+                                          gr_object_retain, gr_object_release,
+                                          open_type, NULL};
 
 static gr_status wait_zero(void *object, uint64_t deadline_ns) {
   return gr_waitgroup_wait(object, deadline_ns);

@@ -2,7 +2,9 @@
 // A handle begins with a number drawn at random for this process. Lua code
 // cannot write into userdata, and no other library's of that size has it by
 // chance; looking at it is much quicker than at the metatable. All handles of a
-// state are in one weak table, by the object's address plus the view.
+// state are in one weak table, by the object's address plus the view; or, where
+// there are many and short-lived ones, by their number, which is kinder to the
+// caches: entries of neighbours are neighbours.
 #include "value/handle.h"
 
 #include <lauxlib.h>
@@ -111,17 +113,26 @@ void gr_handle_register(lua_State *L, const gr_handle_type *type) {
   lua_rawsetp(L, LUA_REGISTRYINDEX, type);
 }
 
-static void push_table(lua_State *L) {
-  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &table_key) == LUA_TTABLE)
-    return;
-  lua_pop(L, 1);
-  lua_newtable(L);
+static void add_table(lua_State *L, int room) {
+  lua_createtable(L, 0, room);
   lua_createtable(L, 0, 1);
   lua_pushliteral(L, "v");
   lua_setfield(L, -2, "__mode");
   lua_setmetatable(L, -2);
-  lua_pushvalue(L, -1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &table_key);
+}
+
+void gr_handle_open(lua_State *L) {
+  enum { FEW = 4 };
+  add_table(L, FEW);
+}
+
+static void push_table(lua_State *L) {
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &table_key) == LUA_TTABLE)
+    return;
+  lua_pop(L, 1);
+  add_table(L, 0);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &table_key);
 }
 
 typedef struct wanted {
@@ -131,8 +142,18 @@ typedef struct wanted {
 } wanted;
 
 // The key is where the view's byte of the object is.
-static const void *key_of(const wanted *want) {
-  return (const char *)want->object + want->view;
+static void get_handle(lua_State *L, int table, const wanted *want) {
+  if (want->type->number)
+    lua_rawgeti(L, table, (lua_Integer)want->type->number(want->object));
+  else
+    lua_rawgetp(L, table, (const char *)want->object + want->view);
+}
+
+static void set_handle(lua_State *L, int table, const wanted *want) {
+  if (want->type->number)
+    lua_rawseti(L, table, (lua_Integer)want->type->number(want->object));
+  else
+    lua_rawsetp(L, table, (const char *)want->object + want->view);
 }
 
 static void push_metatable(lua_State *L, const gr_handle_type *type) {
@@ -149,9 +170,8 @@ static void push_metatable(lua_State *L, const gr_handle_type *type) {
 
 static int push_protected(lua_State *L) {
   wanted *want = lua_touserdata(L, 1);
-  const void *key = key_of(want);
   push_table(L);
-  lua_rawgetp(L, -1, key);
+  get_handle(L, 2, want);
   gr_handle *handle = lua_touserdata(L, -1);
   if (handle && handle->object) // while a state closes, dead ones are there
     return 1;
@@ -164,9 +184,10 @@ static int push_protected(lua_State *L) {
   gr_home *home = gr_home_find(L);
   if (GR_UNLIKELY(home && home->is_closing))
     note_late(L, home, handle);
+  wanted had = *want;
   want->object = NULL; // the userdata has it now
   lua_pushvalue(L, -1);
-  lua_rawsetp(L, -3, key);
+  set_handle(L, 2, &had);
   return 1;
 }
 

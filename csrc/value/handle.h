@@ -17,6 +17,9 @@ typedef struct gr_handle_type {
   // Registers it in a state that meets the first handle of the type. NULL: for
   // tests without. [-0, +0, m]
   void (*open)(lua_State *L);
+  // Tells objects of the type apart, and is near for those that are made one
+  // after the other; or NULL.
+  uint64_t (*number)(const void *object);
 } gr_handle_type;
 
 // The block of such a userdata.
@@ -29,6 +32,9 @@ typedef struct gr_handle {
 
 // Once, before the first handle.
 void gr_handle_init(void);
+
+// Makes room for some handles in a new state. [-0, +0, m]
+void gr_handle_open(lua_State *L);
 
 // Makes the metatable of the type in this state, with what a handle needs, and
 // leaves it on the stack. [-0, +1, m]
