@@ -3,7 +3,10 @@
 
 #include <stdlib.h>
 
+#include "base/cache.h"
 #include "sched/sched.h"
+
+static gr_cache goroutines = GR_CACHE(sizeof(gr_goroutine), 4096);
 
 static void begin(void *arg) {
   gr_goroutine *g = arg;
@@ -21,10 +24,11 @@ static void enlist(gr_goroutine *g, gr_family *family) {
 
 gr_goroutine *gr_goroutine_new(void (*entry)(gr_goroutine *g), void *owner,
                                gr_family *family) {
-  gr_goroutine *g = calloc(1, sizeof *g);
+  gr_goroutine *g = gr_cache_get(&goroutines);
   gr_stack *stack = g ? gr_stack_new() : NULL;
   if (!stack) {
-    free(g);
+    if (g)
+      gr_cache_put(&goroutines, g);
     return NULL;
   }
   g->stack = stack;
@@ -41,10 +45,11 @@ gr_goroutine *gr_goroutine_new(void (*entry)(gr_goroutine *g), void *owner,
 }
 
 gr_goroutine *gr_goroutine_new_main(void) {
-  gr_goroutine *g = calloc(1, sizeof *g);
+  gr_goroutine *g = gr_cache_get(&goroutines);
   gr_family *family = g ? gr_family_new() : NULL;
   if (!family) {
-    free(g);
+    if (g)
+      gr_cache_put(&goroutines, g);
     return NULL;
   }
   g->is_main = true;
@@ -112,7 +117,7 @@ void gr_goroutine_free(gr_goroutine *g) {
     gr_context_fini(&g->context);
     gr_stack_free(g->stack);
   }
-  free(g);
+  gr_cache_put(&goroutines, g);
 }
 
 gr_status gr_wait_status(gr_goroutine *g) {

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cache.h"
 #include "sched/sched.h"
 #include "sync/object.h"
 #include "sync/waiter.h"
@@ -43,10 +44,13 @@ void gr_task_report_all(void) {
   }
 }
 
+// Garbage, of which Lua's collector frees many at once.
+static gr_cache tasks = GR_CACHE(sizeof(gr_task), 4096);
+
 gr_task *gr_task_new(gr_block *call, const char *name) {
-  gr_task *task = calloc(1, sizeof *task);
+  gr_task *task = gr_cache_get(&tasks);
   if (task && name && !(task->name = strdup(name))) {
-    free(task);
+    gr_cache_put(&tasks, task);
     task = NULL;
   }
   if (!task)
@@ -77,7 +81,7 @@ void gr_task_release(gr_task *task) {
     gr_object_release(task->why);
   free(task->report);
   free(task->name);
-  free(task);
+  gr_cache_put(&tasks, task);
 }
 
 static void commit_unlock(gr_goroutine *g, void *arg) {
