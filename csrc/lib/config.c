@@ -69,8 +69,8 @@ static void set_stack_size(lua_State *L, bool apply) {
   lua_Number bytes = check_number(L, "stack_size");
   if (!(bytes >= STACK_MIN && bytes <= STACK_MAX))
     bad_option(L, "stack_size", "from 524288 to 1073741824 bytes expected");
-  if (apply)
-    gr_stack_set_size((size_t)bytes);
+  if (apply && !gr_stack_set_size((size_t)bytes))
+    luaL_error(L, "not enough memory");
 }
 
 static void set_preempt(lua_State *L, bool apply) {

@@ -25,23 +25,25 @@ static void enlist(gr_goroutine *g, gr_family *family) {
 gr_goroutine *gr_goroutine_new(void (*entry)(gr_goroutine *g), void *owner,
                                gr_family *family) {
   gr_goroutine *g = gr_cache_get(&goroutines);
-  gr_stack *stack = g ? gr_stack_new() : NULL;
-  if (!stack) {
+  if (!g || !gr_stack_reserve()) {
     if (g)
       gr_cache_put(&goroutines, g);
     return NULL;
   }
-  g->stack = stack;
   g->entry = entry;
   g->owner = owner;
   atomic_init(&g->status, GR_WAITING); // for gr_start
   atomic_init(&g->claim, GR_CLAIM_OBJECT);
   atomic_init(&g->computed_since, GR_NEW);
+  enlist(g, family);
+  return g;
+}
+
+void gr_goroutine_prepare(gr_goroutine *g) {
+  gr_stack *stack = g->stack = gr_stack_take();
   // The header lies at the stack's end.
   gr_context_init(&g->context, stack->base,
                   (size_t)((char *)stack - stack->base), begin, g);
-  enlist(g, family);
-  return g;
 }
 
 gr_goroutine *gr_goroutine_new_main(void) {
@@ -116,6 +118,8 @@ void gr_goroutine_free(gr_goroutine *g) {
   if (g->stack) {
     gr_context_fini(&g->context);
     gr_stack_free(g->stack);
+  } else if (!g->is_main) {
+    gr_stack_unreserve();
   }
   gr_cache_put(&goroutines, g);
 }

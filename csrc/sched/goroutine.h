@@ -88,7 +88,7 @@ typedef struct gr_goroutine gr_goroutine;
 
 struct gr_goroutine {
   gr_context context;
-  gr_stack *stack;    // NULL for a main goroutine
+  gr_stack *stack;    // NULL for a main goroutine, and until it first runs
   gr_goroutine *next; // in a queue
 
   atomic_uint status; // gr_goroutine_status; release, acquire by wakers
@@ -178,10 +178,14 @@ typedef struct gr_resume {
   struct gr_resume *outer;
 } gr_resume;
 
-// Makes a goroutine with a stack, which will call entry(g). It is in no queue;
-// gr_ready... starts it. NULL when out of memory.
+// Makes a goroutine, which will call entry(g). It is in no queue; gr_ready...
+// starts it. NULL when out of memory.
 gr_goroutine *gr_goroutine_new(void (*entry)(gr_goroutine *g), void *owner,
                                struct gr_family *family);
+
+// Gives it the stack that has been reserved for it. Before it first runs, by
+// its worker, so that those that are started and end in turn share a warm one.
+void gr_goroutine_prepare(gr_goroutine *g);
 
 // Makes the goroutine of a host's thread, running, and its family.
 gr_goroutine *gr_goroutine_new_main(void);

@@ -325,6 +325,8 @@ static void run(gr_worker *w, gr_goroutine *g) {
     }
     wait_for_readers(g);
   }
+  if (GR_UNLIKELY(!g->stack && !g->is_main))
+    gr_goroutine_prepare(g);
   gr_context_switch(&w->context, &g->context);
 }
 

@@ -41,6 +41,7 @@ static struct {
   gr_stack *warm; // free, of this size, touched
   uint32_t warm_count;
   gr_stack *cold; // free, of this size, without memory below KEEP_BYTES
+  uint32_t free, reserved; // so many of those that are free
   uint32_t all, unguarded;
   uint32_t guards_left; // stacks that may still get a guard by mprotect
   bool no_guard_install;
@@ -99,21 +100,57 @@ static void add_slab_locked(void) {
     stack->next = pool.cold;
     pool.cold = stack;
   }
+  pool.free += SLAB_STACKS;
 }
 
-gr_stack *gr_stack_new(void) {
-  gr_lock_lock(&pool.lock);
-  if (!pool.warm && !pool.cold)
+static bool reserve_locked(void) {
+  if (pool.free == pool.reserved)
     add_slab_locked();
+  if (pool.free == pool.reserved)
+    return false;
+  pool.reserved++;
+  return true;
+}
+
+static gr_stack *take_locked(void) {
   gr_stack *stack = pool.warm;
   if (stack) {
     pool.warm = stack->next;
     pool.warm_count--;
-  } else if ((stack = pool.cold)) {
+  } else {
+    stack = pool.cold;
     pool.cold = stack->next;
   }
+  pool.free--;
+  pool.reserved--;
+  return stack;
+}
+
+gr_stack *gr_stack_new(void) {
+  gr_lock_lock(&pool.lock);
+  gr_stack *stack = reserve_locked() ? take_locked() : NULL;
   gr_lock_unlock(&pool.lock);
   return stack;
+}
+
+bool gr_stack_reserve(void) {
+  gr_lock_lock(&pool.lock);
+  bool done = reserve_locked();
+  gr_lock_unlock(&pool.lock);
+  return done;
+}
+
+gr_stack *gr_stack_take(void) {
+  gr_lock_lock(&pool.lock);
+  gr_stack *stack = take_locked();
+  gr_lock_unlock(&pool.lock);
+  return stack;
+}
+
+void gr_stack_unreserve(void) {
+  gr_lock_lock(&pool.lock);
+  pool.reserved--;
+  gr_lock_unlock(&pool.lock);
 }
 
 // False if nothing in the range has memory, or is known to have.
@@ -153,6 +190,7 @@ void gr_stack_free(gr_stack *stack) {
     stack->next = pool.warm;
     pool.warm = stack;
     pool.warm_count++;
+    pool.free++;
   }
   gr_lock_unlock(&pool.lock);
   if (warm)
@@ -162,20 +200,38 @@ void gr_stack_free(gr_stack *stack) {
   if (stack->size == pool.size) {
     stack->next = pool.cold;
     pool.cold = stack;
+    pool.free++;
   } // one of another size is left alone: sizes change once, at the start
   gr_lock_unlock(&pool.lock);
 }
 
-void gr_stack_set_size(size_t bytes) {
+bool gr_stack_set_size(size_t bytes) {
   size_t page = page_bytes();
   bytes = (bytes + page - 1) & ~(page - 1);
   gr_lock_lock(&pool.lock);
-  if (bytes != pool.size) {
+  gr_stack *warm = pool.warm, *cold = pool.cold;
+  uint32_t warm_count = pool.warm_count, free = pool.free;
+  size_t size = pool.size;
+  if (bytes != size) {
     pool.size = bytes;
     pool.warm = pool.cold = NULL;
-    pool.warm_count = 0;
+    pool.warm_count = pool.free = 0;
+    for (uint32_t before = 0; pool.free < pool.reserved; before = pool.free) {
+      add_slab_locked();
+      if (pool.free == before)
+        break;
+    }
+  }
+  bool done = pool.free >= pool.reserved;
+  if (!done) { // what was added is left alone
+    pool.size = size;
+    pool.warm = warm;
+    pool.cold = cold;
+    pool.warm_count = warm_count;
+    pool.free = free;
   }
   gr_lock_unlock(&pool.lock);
+  return done;
 }
 
 size_t gr_stack_get_size(void) {

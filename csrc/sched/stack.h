@@ -22,11 +22,19 @@ typedef struct gr_stack {
 // A stack of the configured size, or NULL when out of memory. Any thread.
 gr_stack *gr_stack_new(void);
 
+// Sees to it that there will be one to take, which is then the warmest of all
+// that are free: what is to run needs none before it does. False when out of
+// memory. Any thread.
+bool gr_stack_reserve(void);
+gr_stack *gr_stack_take(void);
+void gr_stack_unreserve(void);
+
 // Gives a stack back that nobody runs on. Any thread.
 void gr_stack_free(gr_stack *stack);
 
 // Sets the size of stacks made from now on, in bytes, rounded up to pages.
-void gr_stack_set_size(size_t bytes);
+// False when out of memory: nothing is changed.
+bool gr_stack_set_size(size_t bytes);
 size_t gr_stack_get_size(void);
 
 // At most this many stacks get a guard page by mprotect; for tests, `forced`

@@ -34,7 +34,7 @@ static int put_protected(lua_State *L) {
   gr_encoder_reserve(e, sizeof laters);
   gr_encoder_put_laters(e);
   uint32_t count = e->laters - laters;
-  memcpy(&e->block->items[count_at], &count, sizeof count);
+  memcpy(&e->items[count_at], &count, sizeof count);
   e->laters = laters;
   e->laters_done = done;
   e->captures++;
@@ -467,7 +467,7 @@ void gr_capture_put_early(gr_encoder *e) {
   e->transfers = transfers;
   count = e->captures;
   e->captures = captures;
-  memcpy(&e->block->items[count_at], &count, sizeof count);
+  memcpy(&e->items[count_at], &count, sizeof count);
 }
 
 void gr_capture_put(gr_encoder *e) {

@@ -10,26 +10,31 @@
 #include "value/encoder.h"
 
 enum {
-  ROOM_MIN = 512,
+  FIRST_ROOM = 512, // on the stack: blocks are then made of the size they need
   SHORT_MAX = 255,
 };
 
 // --- writing ---
 
+static void grow(gr_encoder *e, size_t need) {
+  size_t room = e->room;
+  while (room < need)
+    room *= 2;
+  gr_block *block = realloc(e->block, sizeof *block + room);
+  if (!block)
+    gr_encoder_no_memory(e);
+  if (!e->block)
+    memcpy(block->items, e->items, e->len);
+  e->block = block;
+  e->items = block->items;
+  e->room = room;
+}
+
 unsigned char *gr_encoder_reserve(gr_encoder *e, size_t bytes) {
-  size_t need = e->len + bytes;
-  if (need > e->room) {
-    size_t room = e->room ? e->room : ROOM_MIN;
-    while (room < need)
-      room *= 2;
-    gr_block *block = realloc(e->block, sizeof *block + room);
-    if (!block)
-      gr_encoder_no_memory(e);
-    e->block = block;
-    e->room = room;
-  }
-  unsigned char *at = e->block->items + e->len;
-  e->len = need;
+  if (e->len + bytes > e->room)
+    grow(e, e->len + bytes);
+  unsigned char *at = e->items + e->len;
+  e->len += bytes;
   return at;
 }
 
@@ -118,7 +123,7 @@ void gr_encoder_note(gr_encoder *e, gr_seen *entry, const void *key,
 }
 
 void gr_encoder_mark_shared(gr_encoder *e, const gr_seen *entry) {
-  unsigned char *tag = &e->block->items[entry->tag_at];
+  unsigned char *tag = &e->items[entry->tag_at];
   if (!(*tag & GR_TAG_SHARED)) {
     *tag |= GR_TAG_SHARED;
     e->shared++;
@@ -247,7 +252,7 @@ static void put_content(gr_encoder *e, int index, const gr_path *p) {
   luaL_checkstack(L, 8, "cannot send a value nested so deeply");
   if (lua_getmetatable(L, index)) {
     gr_path meta = {p, GR_AT_METATABLE, 0, 0, p->depth + 1};
-    e->block->items[sizes_at + 2 * sizeof array] = GR_TABLE_HAS_METATABLE;
+    e->items[sizes_at + 2 * sizeof array] = GR_TABLE_HAS_METATABLE;
     gr_encoder_put_value(e, lua_gettop(L), &meta);
     lua_pop(L, 1);
   }
@@ -257,8 +262,8 @@ static void put_content(gr_encoder *e, int index, const gr_path *p) {
     lua_pop(L, 1);
   }
   gr_encoder_put_tag(e, GR_TAG_END);
-  memcpy(&e->block->items[sizes_at], &array, sizeof array);
-  memcpy(&e->block->items[sizes_at + sizeof array], &hash, sizeof hash);
+  memcpy(&e->items[sizes_at], &array, sizeof array);
+  memcpy(&e->items[sizes_at + sizeof array], &hash, sizeof hash);
 }
 
 // Too deep: the table is remembered, and written at the end.
@@ -392,9 +397,15 @@ static void release_handles(gr_encoder *e) {
   free(e->handles);
 }
 
+// NULL when out of memory.
 static gr_block *finish(gr_encoder *e, int count) {
-  // Not shrunk: most blocks live for microseconds.
-  gr_block *block = e->block;
+  gr_block *block = e->block; // not shrunk: most live for microseconds
+  if (!block) {
+    block = malloc(sizeof *block + e->len);
+    if (!block)
+      return NULL;
+    memcpy(block->items, e->items, e->len);
+  }
   gr_refs_init(&block->refs);
   block->value_count = (uint32_t)count;
   block->later_count = e->value_laters;
@@ -411,8 +422,11 @@ static gr_block *finish(gr_encoder *e, int count) {
 }
 
 gr_block *gr_block_encode(lua_State *L, int count, gr_values what) {
+  unsigned char first[FIRST_ROOM];
   gr_encoder e = {.L = L,
                   .what = what,
+                  .items = first,
+                  .room = sizeof first,
                   .seen_room = GR_SEEN_MIN,
                   .is_capturing = what == GR_VALUES_CALL};
   e.table = e.first_seen;
@@ -421,19 +435,16 @@ gr_block *gr_block_encode(lua_State *L, int count, gr_values what) {
   lua_insert(L, -count - 1);
   lua_pushlightuserdata(L, &e);
   lua_insert(L, -count - 1);
-  e.block = malloc(sizeof *e.block + ROOM_MIN);
-  e.room = e.block ? ROOM_MIN : 0;
   int failed = lua_pcall(L, count + 1, 0, 0);
   if (e.table != e.first_seen)
     free(e.table);
-  if (failed) {
+  gr_block *block = failed ? NULL : finish(&e, count);
+  if (!block) {
     release_handles(&e);
     free(e.block);
-    lua_error(L);
-  }
-  if (!e.block) {
-    release_handles(&e);
+    if (failed)
+      lua_error(L);
     luaL_error(L, "not enough memory");
   }
-  return finish(&e, count);
+  return block;
 }

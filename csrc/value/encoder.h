@@ -34,7 +34,8 @@ typedef struct gr_mentioned {
 typedef struct gr_encoder {
   lua_State *L;
   gr_values what;
-  gr_block *block; // header and items
+  unsigned char *items; // in the block, or before there is one elsewhere
+  gr_block *block;      // for what is large
   size_t len, room;
   gr_block_handle *handles;
   uint32_t handle_count, handle_room;

@@ -23,8 +23,8 @@ static gr_bytecode put_bytecode(gr_encoder *e, int index) {
   if (size > UINT32_MAX)
     gr_encoder_no_memory(e);
   uint32_t size32 = (uint32_t)size;
-  memcpy(&e->block->items[size_at], &size32, sizeof size32);
-  return (gr_bytecode){e->block->items + size_at + sizeof size32, size};
+  memcpy(&e->items[size_at], &size32, sizeof size32);
+  return (gr_bytecode){e->items + size_at + sizeof size32, size};
 }
 
 typedef enum environment {

@@ -13,6 +13,7 @@
 #include "base/random.h"
 #include "test.h"
 #include "value/block.h"
+#include "value/memo.h"
 
 enum {
   SOURCES = 16, // blocks of each kind that others are spliced from
@@ -436,6 +437,7 @@ int main(void) {
   limit_time(300);
   gr_random_init(&dice, seed);
   gr_handle_init();
+  gr_memo_learn();
   gr_message_add_type(&thing_type);
   lua_State *sender = open_sender(seed), *receiver = open_state();
   fuzz(sender, receiver, count);

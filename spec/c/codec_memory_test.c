@@ -12,6 +12,7 @@
 
 #include "test.h"
 #include "value/block.h"
+#include "value/memo.h"
 
 void *__real_malloc(size_t bytes);
 void *__real_calloc(size_t count, size_t bytes);
@@ -311,6 +312,7 @@ int main(void) {
   static const long none[THINGS];
   limit_time(120);
   gr_handle_init();
+  gr_memo_learn();
   gr_message_add_type(&thing_type);
   for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
     for (size_t j = 0; j < sizeof modes / sizeof *modes; j++) {
