@@ -228,6 +228,7 @@ static int go_stats(lua_State *L) {
   uint64_t copied, dropped;
   gr_image_count(&copied, &dropped);
   put(L, "states_copied", copied);
+  put(L, "functions_in_images", gr_image_count_functions());
   put(L, "states_dropped", dropped);
   lua_pushstring(L, gr_image_why_not());
   lua_setfield(L, -2, "image_failure");

@@ -205,9 +205,10 @@ bool gr_state_is_open(lua_State *L); // one of them has been called
 // Once a process: what makes the states of goroutines cheap.
 void gr_state_init(void);
 
-// Makes a state for the running goroutine, with this limit (0: none); NULL when
-// out of memory. It may be open already; it has what that kind has, at least.
-lua_State *gr_state_new(gr_home *at, size_t limit, gr_image_kind needs);
+// Makes a state for the running goroutine, with this limit (0: none), in which
+// the call is to be made; NULL when out of memory. It may be open already; it
+// has what the call needs, at least.
+lua_State *gr_state_new(gr_home *at, size_t limit, const gr_block *call);
 
 // The running goroutine meets code that may use anything: it gets what its
 // state lacks of a full one.

@@ -361,8 +361,7 @@ static void body(gr_goroutine *g) {
   gr_leave();
   abandon_if_over();
   gr_home at;
-  lua_State *L = gr_state_new(&at, life.task->memory_limit,
-                              gr_block_needs(life.task->call));
+  lua_State *L = gr_state_new(&at, life.task->memory_limit, life.task->call);
   if (L) {
     g->L = L;
     g->current = L;

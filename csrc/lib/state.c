@@ -10,6 +10,7 @@
 #include "lib/lib.h"
 #include "sched/preempt.h"
 #include "sched/runtime.h"
+#include "value/code.h"
 #include "value/home.h"
 #include "value/image.h"
 #include "value/memo.h"
@@ -273,13 +274,25 @@ static lua_State *build(gr_home *at) {
   return L;
 }
 
-lua_State *gr_state_new(gr_home *at, size_t limit, gr_image_kind needs) {
+static lua_State *copy(gr_home *at, const gr_block *call) {
+  gr_image_kind kind = gr_block_needs(call);
+  gr_code *code = gr_block_code(call);
   lua_State *L = NULL;
-  gr_home_init(at, limit);
-  for (int kind = (int)needs; !L && kind < GR_IMAGES; kind++) {
-    L = gr_image_copy((gr_image_kind)kind, at);
-    gr_self()->is_lean = L && kind != GR_IMAGE_FULL;
+  if (code) {
+    gr_image_add(kind, code);
+    L = gr_image_copy(kind, code, at);
   }
+  if (!L)
+    L = gr_image_copy(kind, NULL, at);
+  while (!L && ++kind < GR_IMAGES)
+    L = gr_image_copy(kind, NULL, at);
+  gr_self()->is_lean = L && kind != GR_IMAGE_FULL;
+  return L;
+}
+
+lua_State *gr_state_new(gr_home *at, size_t limit, const gr_block *call) {
+  gr_home_init(at, limit);
+  lua_State *L = copy(at, call);
   if (!L)
     L = build(at);
   if (!L)

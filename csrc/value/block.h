@@ -116,7 +116,9 @@ struct gr_block {
       effect_count; // TRANSFER, ADDED and PRELOAD items: no more are obeyed
   uint32_t shared_count; // objects with SHARED: 0 means none to remember
   gr_image_kind needs;   // of the state that it is decoded in
-  size_t bytes;          // of items
+  struct gr_code *code;  // of the function that is this object, or NULL
+  uint32_t code_object;
+  size_t bytes; // of items
   gr_block_handle *handles;
   uint32_t handle_count;
   unsigned char items[];

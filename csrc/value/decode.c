@@ -150,7 +150,11 @@ static void push_lua_function(decoder *d, bool shared) {
   uint32_t size = get_u32(d);
   need(d, size);
   luaL_checkstack(L, 8, "message nested too deeply");
-  if (luaL_loadbufferx(L, (const char *)d->at, size, "=?", "b") != LUA_OK)
+  bool is_there = d->block->code && d->installs &&
+                  object == d->block->code_object &&
+                  gr_image_take_function(L, d->block->code);
+  if (!is_there &&
+      luaL_loadbufferx(L, (const char *)d->at, size, "=?", "b") != LUA_OK)
     lua_error(L);
   d->at += size;
   if (shared)
@@ -456,6 +460,10 @@ void (*gr_message_on_code)(lua_State *L) = ignore_code;
 
 gr_image_kind gr_block_needs(const gr_block *block) {
   return block->needs;
+}
+
+struct gr_code *gr_block_code(const gr_block *block) {
+  return block->code;
 }
 
 int gr_block_push(lua_State *L, const gr_block *block) {

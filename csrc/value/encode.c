@@ -414,6 +414,8 @@ static gr_block *finish(gr_encoder *e, int count) {
   block->capture_count = e->captures;
   block->shared_count = e->shared;
   block->needs = e->needs;
+  block->code = e->code;
+  block->code_object = e->code_object;
   block->bytes = e->len;
   block->handles = e->handles;
   block->handle_count = e->handle_count;

@@ -45,10 +45,12 @@ typedef struct gr_encoder {
   const void *globals; // the table; NULL before the first object
   const gr_home *home; // of a copy, whose objects have names
   const gr_modules_seen *filter; // of the names of others; NULL: none
-  bool is_capturing;   // of a call: what its functions mention comes along
-  gr_image_kind needs; // of the receiver's state
-  bool has_updated;    // the modules that there are
-  int slots;           // stack index of the first of GR_SLOT_...
+  bool is_capturing;    // of a call: what its functions mention comes along
+  gr_image_kind needs;  // of the receiver's state
+  struct gr_code *code; // of a function that it may have, or NULL
+  uint32_t code_object;
+  bool has_updated; // the modules that there are
+  int slots;        // stack index of the first of GR_SLOT_...
   gr_mentioned names, words;
   lua_Integer member_words,
       member_modules; // of which members have been written

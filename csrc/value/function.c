@@ -3,8 +3,11 @@
 #include <lauxlib.h>
 #include <string.h>
 
+#include "value/code.h"
 #include "value/encoder.h"
 #include "value/memo.h"
+
+enum { OFTEN = 64 }; // to make an image takes as long as some hundred starts
 
 static int append(lua_State *L, const void *data, size_t bytes, void *arg) {
   (void)L;
@@ -105,12 +108,23 @@ static int count_upvalues(lua_State *L, int function) {
   return ar.nups;
 }
 
+// The function that a goroutine begins with may be in its state already.
+static void note_code(gr_encoder *e, gr_memo *memo, uint32_t object) {
+  if (++memo->uses == OFTEN)
+    memo->code = gr_code_find((gr_bytecode){memo->bytecode, memo->len});
+  if (memo->code && !e->code) {
+    e->code = memo->code;
+    e->code_object = object;
+  }
+}
+
 // Writes the bytecode of a function that is captured, as it was the last time
 // or anew, and notes what it mentions. Returns the number of its upvalues.
-static int put_captured(gr_encoder *e, int function) {
+static int put_captured(gr_encoder *e, int function, uint32_t object,
+                        const gr_path *p) {
   lua_State *L = e->L;
   int top = lua_gettop(L);
-  const gr_memo *known = gr_memo_find(L, function);
+  gr_memo *known = gr_memo_find(L, function);
   int upvalues = known ? known->upvalues : count_upvalues(L, function);
   gr_memo memo = {.upvalues = upvalues,
                   .environments = find_environments(e, function, upvalues)};
@@ -120,6 +134,8 @@ static int put_captured(gr_encoder *e, int function) {
     gr_encoder_put(e, &len, sizeof len);
     gr_encoder_put(e, known->bytecode, len);
     memo.needs = known->needs;
+    if (p->at == GR_AT_ROOT)
+      note_code(e, known, object);
     lua_getiuservalue(L, top + 1, 1);
     lua_getiuservalue(L, top + 1, 2);
   } else {
@@ -147,7 +163,7 @@ void gr_encoder_put_lua_function(gr_encoder *e, int index, const gr_path *p) {
   luaL_checkstack(L, 8, "cannot send a value nested so deeply");
   int upvalues;
   if (e->is_capturing) {
-    upvalues = put_captured(e, index);
+    upvalues = put_captured(e, index, object, p);
   } else {
     put_bytecode(e, index);
     upvalues = count_upvalues(L, index);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/random.h"
+#include "value/code.h"
 #include "value/finalizer.h"
 #include "value/handle.h"
 #include "value/model.h"
@@ -13,7 +14,9 @@
 
 enum {
   ROOM_BYTES = 1536, // for more, in a copy: many need half of it
-  RANDOM_WORDS = 4,  // of the state of math.random
+  ROWS = 1 + GR_CODES,
+  APART_BYTES = 4 * GR_MODEL_BYTES,
+  RANDOM_WORDS = 4, // of the state of math.random
 };
 
 // No text has these bytes in this order, no number is likely to be one of these
@@ -24,16 +27,22 @@ enum {
 #define MODEL_AT 0x1CE1050000 // that tool lets programs use parts only
 #endif
 
+#define MODELS_END (MODEL_AT + (uintptr_t)ROWS * GR_IMAGES * APART_BYTES)
+
 typedef struct gr_image {
-  bool is_made;
+  // Whether there are copies: what follows is constant then. Release by who has
+  // made it, acquire by who copies it.
+  atomic_bool is_made;
   const char *why_not; // it is not
   gr_model model;
   lua_CFunction open;
+  const gr_code *code; // the function that is loaded, or NULL
   uint64_t *random;
   const void *buffers;   // the metatable of their userdata
   lua_CFunction file_gc; // the finalizer of files
   void *newest;          // of the objects that have a finalizer
-  gr_pool pool;
+  gr_pool *pool;         // its own, or, of a small function, the kind's
+  gr_pool own_pool;
   struct gr_image_name {
     uint32_t at; // in the model
     uint32_t len;
@@ -42,11 +51,22 @@ typedef struct gr_image {
   uint32_t name_count;
 } gr_image;
 
-static gr_image images[GR_IMAGES];
-static const char mark_key;
+// A row without a function, and one for each function.
+static gr_image images[ROWS * GR_IMAGES];
+static const char mark_key, function_key;
 
 static atomic_uint_least64_t copies, drops, seeds;
+static atomic_uint function_count;
 static bool is_known; // where Lua keeps what it finalizes
+
+static gr_image *image_of(gr_image_kind kind, const gr_code *code) {
+  unsigned row = code ? 1 + gr_code_number(code) : 0;
+  return &images[row * GR_IMAGES + kind];
+}
+
+static gr_image_kind kind_of(const gr_image *image) {
+  return (gr_image_kind)((image - images) % GR_IMAGES);
+}
 
 // --- making the model ---
 
@@ -85,6 +105,13 @@ static void *find_random(lua_State *L) {
   return lua_touserdata(L, -1);
 }
 
+static void add_function(lua_State *L, const gr_code *code) {
+  if (luaL_loadbufferx(L, (const char *)code->bytecode.bytes,
+                       code->bytecode.len, "=?", "b") != LUA_OK)
+    lua_error(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &function_key);
+}
+
 static int fill(lua_State *L) {
   gr_image *image = lua_touserdata(L, 1);
   lua_settop(L, 0);
@@ -96,6 +123,8 @@ static int fill(lua_State *L) {
     lua_getfield(L, -1, "__gc");
     image->file_gc = lua_tocfunction(L, -1);
   }
+  if (image->code)
+    add_function(L, image->code);
   lua_gc(L, LUA_GCCOLLECT, 0);
   add_mark(L);
   return 0;
@@ -125,13 +154,12 @@ static void relocate(uintptr_t *words, const gr_model *model,
     words[*at] += distance;
 }
 
-lua_State *gr_image_copy(gr_image_kind kind, gr_home *home) {
-  gr_image *image = &images[kind];
+static lua_State *copy(gr_image *image, gr_home *home) {
   const gr_model *model = &image->model;
-  if (!image->is_made || model->home.used > home->limit)
+  if (model->home.used > home->limit)
     return NULL;
   ptrdiff_t distance = gr_arena_init_copy(&home->arena, &model->home.arena,
-                                          model->bytes, &image->pool);
+                                          model->bytes, image->pool);
   if (!distance)
     return NULL;
   relocate((uintptr_t *)(void *)(model->memory + distance), model,
@@ -144,10 +172,33 @@ lua_State *gr_image_copy(gr_image_kind kind, gr_home *home) {
   home->image = image;
   home->distance = distance;
   // Code that can change package.loaded has a full state.
-  home->modules =
-      kind == GR_IMAGE_FULL ? GR_MODULES_UNKNOWN : GR_MODULES_OF_IMAGE;
-  atomic_fetch_add_explicit(&copies, 1, memory_order_relaxed);
+  home->modules = kind_of(image) == GR_IMAGE_FULL ? GR_MODULES_UNKNOWN
+                                                  : GR_MODULES_OF_IMAGE;
   return L;
+}
+
+lua_State *gr_image_copy(gr_image_kind kind, const gr_code *code,
+                         gr_home *home) {
+  gr_image *image = image_of(kind, code);
+  if (!atomic_load_explicit(&image->is_made, memory_order_acquire))
+    return NULL;
+  lua_State *L = copy(image, home);
+  if (L)
+    atomic_fetch_add_explicit(&copies, 1, memory_order_relaxed);
+  return L;
+}
+
+bool gr_image_take_function(lua_State *L, const gr_code *code) {
+  const gr_home *home = gr_home_of(L);
+  if (!home->image || home->image->code != code)
+    return false;
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &function_key) != LUA_TFUNCTION) {
+    lua_pop(L, 1);
+    return false;
+  }
+  lua_pushnil(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &function_key);
+  return true;
 }
 
 // --- letting go ---
@@ -196,7 +247,7 @@ static void release(void *object) {
     gr_handle_release(block);
 }
 
-bool gr_image_drop(lua_State *L, gr_home *home) {
+static bool drop(lua_State *L, gr_home *home) {
   // Lua may collect garbage in the first; then nothing changes any more.
   if (!home->image || !has_stock_files(L, home->image) ||
       gr_finalizer_pending(L))
@@ -208,8 +259,14 @@ bool gr_image_drop(lua_State *L, gr_home *home) {
       return false;
   for (void *at = first; at != mark; at = next_of(at))
     release(at);
-  atomic_fetch_add_explicit(&drops, 1, memory_order_relaxed);
   return true;
+}
+
+bool gr_image_drop(lua_State *L, gr_home *home) {
+  bool done = drop(L, home);
+  if (done)
+    atomic_fetch_add_explicit(&drops, 1, memory_order_relaxed);
+  return done;
 }
 
 void gr_image_abandon(lua_State *L) {
@@ -275,19 +332,15 @@ const char *gr_image_name(const gr_home *home, const void *object,
 
 // Keys that a copy would look for elsewhere: those hashed by their address.
 static bool is_bound_to_place(lua_State *L, int index) {
-  const char *at;
+  uintptr_t at;
   switch (lua_type(L, index)) {
   case LUA_TFUNCTION:
     if (!lua_iscfunction(L, index) || lua_getupvalue(L, index, 1))
       return true;
     return false;
   case LUA_TLIGHTUSERDATA:
-    at = lua_touserdata(L, index);
-    for (int i = 0; i < GR_IMAGES; i++)
-      if (at >= images[i].model.memory &&
-          at < images[i].model.memory + GR_MODEL_BYTES)
-        return true;
-    return false;
+    at = (uintptr_t)lua_touserdata(L, index);
+    return at >= MODEL_AT && at <= MODELS_END;
   case LUA_TTABLE:
   case LUA_TUSERDATA:
   case LUA_TTHREAD:
@@ -371,7 +424,8 @@ static void run_trial(lua_State *L, const char *text, lua_Integer expected) {
 
 // image
 static int try_out(lua_State *L) {
-  find_names(L, lua_touserdata(L, 1), gr_home_of(L));
+  gr_image *image = lua_touserdata(L, 1);
+  find_names(L, image, gr_home_of(L));
   gr_modules_forget(L);
   lua_settop(L, 0);
   lua_newtable(L);
@@ -380,9 +434,14 @@ static int try_out(lua_State *L) {
   lua_pushliteral(L, "");
   look_at(L, 1);
   lua_settop(L, 0);
-  run_trial(L, TRIAL, 400 + 1);
-  if (lua_getglobal(L, "table") == LUA_TTABLE)
-    run_trial(L, TRIAL_OF_LIBRARIES, 1000 + 55);
+  if (image->code) { // the rest has been tried out
+    if (!gr_image_take_function(L, image->code))
+      luaL_error(L, "the function is not there");
+  } else {
+    run_trial(L, TRIAL, 400 + 1);
+    if (lua_getglobal(L, "table") == LUA_TTABLE)
+      run_trial(L, TRIAL_OF_LIBRARIES, 1000 + 55);
+  }
   lua_settop(L, 0);
   lua_gc(L, LUA_GCCOLLECT, 0);
   lua_gc(L, LUA_GCCOLLECT, 0);
@@ -393,7 +452,7 @@ static const char *test(gr_image *image) {
   enum { GROWN_MAX = 16 * 1024 }; // the stack, and the table of strings
   gr_home home;
   gr_home_init(&home, 0);
-  lua_State *L = gr_image_copy((gr_image_kind)(image - images), &home);
+  lua_State *L = copy(image, &home);
   if (!L)
     return "no memory for a copy";
   lua_pushcfunction(L, try_out);
@@ -403,7 +462,7 @@ static const char *test(gr_image *image) {
     failure = "a copy does not work";
   else if (home.used > image->model.home.used + GROWN_MAX)
     failure = "a copy does not give back its memory";
-  else if (!gr_image_drop(L, &home))
+  else if (!drop(L, &home))
     failure = "a copy cannot be let go";
   if (failure)
     lua_close(L);
@@ -427,23 +486,66 @@ static bool prepare(void) {
 static const char *make(gr_image *image) {
   if (!prepare())
     return "Lua is not as expected";
-  uintptr_t at = MODEL_AT + (uintptr_t)(image - images) * 4 * GR_MODEL_BYTES;
+  uintptr_t at = MODEL_AT + (uintptr_t)(image - images) * APART_BYTES;
   const char *failure = gr_model_build(&image->model, at, fill, image);
   if (failure)
     return failure;
   image->newest = gr_finalizer_first(image->model.L);
   if (!image->newest || gr_finalizer_pending(image->model.L))
     return "finalizers are not as expected";
-  gr_pool_init(&image->pool, image->model.bytes + ROOM_BYTES);
-  image->is_made = true; // to be tried out
-  return test(image);
+  return NULL;
+}
+
+// Tries it out, with its pool, before there are other copies.
+static void finish(gr_image *image, gr_pool *pool) {
+  image->pool = pool;
+  image->why_not = test(image);
+  atomic_store(&image->is_made, !image->why_not);
 }
 
 void gr_image_init(gr_image_kind kind, lua_CFunction open) {
-  gr_image *image = &images[kind];
+  gr_image *image = image_of(kind, NULL);
   image->open = open;
   image->why_not = make(image);
-  image->is_made = !image->why_not;
+  if (image->why_not)
+    return;
+  gr_pool_init(&image->own_pool, image->model.bytes + ROOM_BYTES);
+  finish(image, &image->own_pool);
+}
+
+// --- functions ---
+
+void gr_image_add(gr_image_kind kind, gr_code *code) {
+  gr_image *image = image_of(kind, code), *plain = image_of(kind, NULL);
+  if (atomic_exchange(&code->is_asked_for[kind], true) || plain->why_not)
+    return;
+  image->open = plain->open;
+  image->code = code;
+  image->why_not = make(image);
+  if (image->why_not)
+    return;
+  size_t more = image->model.bytes - plain->model.bytes;
+  bool is_small =
+      image->model.bytes > plain->model.bytes && more <= ROOM_BYTES / 2;
+  gr_pool_init(&image->own_pool, image->model.bytes + ROOM_BYTES);
+  finish(image, is_small ? plain->pool : &image->own_pool);
+  if (!image->why_not)
+    atomic_fetch_add(&function_count, 1);
+}
+
+// No instructions are such, for they are of operations that there are not.
+bool gr_image_may_mistake(gr_bytecode bytecode) {
+  for (size_t i = 0; i + sizeof(uintptr_t) <= bytecode.len; i++) {
+    uintptr_t word;
+    memcpy(&word, bytecode.bytes + i, sizeof word);
+    if (word >= MODEL_AT && word <= MODELS_END)
+      return true;
+  }
+  return false;
+}
+
+unsigned gr_image_count_functions(void) {
+  return atomic_load(&function_count);
 }
 
 const char *gr_image_why_not(void) {

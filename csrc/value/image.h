@@ -17,6 +17,10 @@
 // A bare state has the base library and channels only, and costs a third of a
 // full one; a lean one this module besides. They are for calls that, as their
 // instructions show, use nothing else.
+//
+// A function that many goroutines are started with has images of its own, in
+// which it is loaded already (see code.h). They are made when they are first
+// asked for.
 typedef enum gr_image_kind {
   GR_IMAGE_BARE,
   GR_IMAGE_LEAN,
@@ -24,16 +28,38 @@ typedef enum gr_image_kind {
   GR_IMAGES
 } gr_image_kind;
 
+struct gr_code;
+
+// What lua_dump has made of a function.
+typedef struct gr_bytecode {
+  const unsigned char *bytes;
+  size_t len;
+} gr_bytecode;
+
 // Makes the image of this kind with what `open` makes of an empty state. Once a
 // process each, before there are goroutines.
 void gr_image_init(gr_image_kind kind, lua_CFunction open);
 
+// Makes that with a function besides, unless it has been asked for before.
+// Takes a millisecond or so.
+void gr_image_add(gr_image_kind kind, struct gr_code *code);
+
+// True if something in the bytecode may be taken for a pointer into an image,
+// which its maker can arrange.
+bool gr_image_may_mistake(gr_bytecode bytecode);
+
 // Why there is not one of each kind, or NULL.
 const char *gr_image_why_not(void);
 
-// Makes a state in this home, which is initialized. NULL when there is no such
-// image, no memory, or the limit is too low for it.
-lua_State *gr_image_copy(gr_image_kind kind, gr_home *home);
+// Makes a state in this home, which is initialized; of the image with the
+// function, which may be NULL. NULL when there is no such image, no memory, or
+// the limit is too low for it.
+lua_State *gr_image_copy(gr_image_kind kind, const struct gr_code *code,
+                         gr_home *home);
+
+// If the state is a copy that has the function, pushes it, as lua_load would,
+// for once. [-0, +(0|1), -]
+bool gr_image_take_function(lua_State *L, const struct gr_code *code);
 
 // Lets the state go without closing it, if nothing in it wants that: what is to
 // be finalized are handles, which are released, and buffers of strings. False
@@ -50,5 +76,8 @@ const char *gr_image_name(const gr_home *home, const void *object, size_t *len);
 
 // How many states were copies, and how many were let go without being closed.
 void gr_image_count(uint64_t *copies, uint64_t *drops);
+
+// How many images there are with a function.
+unsigned gr_image_count_functions(void);
 
 #endif

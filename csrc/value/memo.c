@@ -6,6 +6,7 @@
 
 enum {
   PLACES = 64,          // a power of two
+  NEAR = 4,             // places in which a prototype may be
   BYTES_MAX = 8 * 1024, // of bytecode
   WORDS = 4,            // of a closure with one upvalue, before that
 };
@@ -15,6 +16,7 @@ enum {
 // of what is usual.
 typedef struct memory {
   const void *prototypes[PLACES];
+  unsigned turn; // which of the places near is given to another one
   const void *usual[GR_MEMO_USUAL];
 } memory;
 
@@ -66,11 +68,26 @@ static const void *prototype_of(lua_State *L, int function) {
   return ((const void *const *)lua_topointer(L, function))[prototype_at];
 }
 
-static unsigned place_of(const void *prototype) {
-  return (unsigned)((uint64_t)(uintptr_t)prototype * 0x9E3779B97F4A7C15u >> 58);
+static unsigned near(const void *prototype, unsigned i) {
+  uint64_t hash = (uint64_t)(uintptr_t)prototype * 0x9E3779B97F4A7C15u;
+  return (unsigned)((hash >> 32) + i) % PLACES;
 }
 
-_Static_assert(PLACES == 1 << (64 - 58), "a place for each hash");
+// PLACES for none.
+static unsigned find(const memory *m, const void *prototype) {
+  for (unsigned i = 0; i < NEAR; i++)
+    if (m->prototypes[near(prototype, i)] == prototype)
+      return near(prototype, i);
+  return PLACES;
+}
+
+static unsigned find_room(memory *m, const void *prototype) {
+  unsigned place = find(m, prototype);
+  for (unsigned i = 0; place == PLACES && i < NEAR; i++)
+    if (!m->prototypes[near(prototype, i)])
+      place = near(prototype, i);
+  return place < PLACES ? place : near(prototype, m->turn++ % NEAR);
+}
 
 // --- the memory ---
 
@@ -82,16 +99,14 @@ static int push_entry(lua_State *L, int index, int list, unsigned place) {
   return type;
 }
 
-const gr_memo *gr_memo_find(lua_State *L, int function) {
+gr_memo *gr_memo_find(lua_State *L, int function) {
   int top = lua_gettop(L);
   if (!prototype_at)
     return NULL;
   lua_rawgetp(L, LUA_REGISTRYINDEX, &memory_key);
   const memory *m = lua_touserdata(L, -1);
-  const void *prototype = prototype_of(L, function);
-  unsigned place = place_of(prototype);
-  if (!m || m->prototypes[place] != prototype ||
-      push_entry(L, top + 1, CLOSURES, place) == LUA_TNIL) {
+  unsigned place = m ? find(m, prototype_of(L, function)) : PLACES;
+  if (place == PLACES || push_entry(L, top + 1, CLOSURES, place) == LUA_TNIL) {
     lua_settop(L, top);
     return NULL;
   }
@@ -108,7 +123,7 @@ void gr_memo_open(lua_State *L) {
 
 static void push_memory(lua_State *L) {
   memory *m = lua_newuserdatauv(L, sizeof *m, USER_VALUES);
-  *m = (memory){{NULL}, {NULL}};
+  *m = (memory){.turn = 0};
   lua_createtable(L, PLACES, 0);
   lua_createtable(L, 0, 1);
   lua_pushliteral(L, "v");
@@ -144,7 +159,7 @@ void gr_memo_note(lua_State *L, int function, gr_bytecode code, gr_memo memo) {
   memory *m = lua_touserdata(L, -1);
   if (m) {
     int index = lua_gettop(L);
-    unsigned place = place_of(prototype_of(L, function));
+    unsigned place = find_room(m, prototype_of(L, function));
     m->prototypes[place] = NULL; // until all of it is there
     gr_memo *kept = lua_newuserdatauv(L, sizeof *kept + code.len, 2);
     *kept = memo;

@@ -16,6 +16,8 @@
 typedef struct gr_memo {
   gr_image_kind needs;
   int upvalues;
+  unsigned uses;        // since it was noted
+  struct gr_code *code; // once it has been used often, if there is room
   gr_environments environments;
   size_t len;
   unsigned char bytecode[];
@@ -30,7 +32,7 @@ void gr_memo_open(lua_State *L);
 // Pushes what is known of the Lua function at the index, a userdata; its user
 // values are the lists of gr_mentions_push. Or pushes nothing: NULL.
 // [-0, +(0|1), -]
-const gr_memo *gr_memo_find(lua_State *L, int function);
+gr_memo *gr_memo_find(lua_State *L, int function);
 
 // Remembers that, with the lists on top of the stack; but not the first time,
 // for most goroutines start one or none. [-0, +0, m]

@@ -7,12 +7,6 @@
 
 #include "value/image.h"
 
-// What lua_dump has made of a function.
-typedef struct gr_bytecode {
-  const unsigned char *bytes;
-  size_t len;
-} gr_bytecode;
-
 // Of each upvalue of a function, whether globals are looked up in it.
 typedef struct gr_environments {
   bool are[256];

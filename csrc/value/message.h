@@ -72,6 +72,8 @@ int gr_block_push(lua_State *L, const gr_block *block);
 
 // What the call in the block needs of its state.
 gr_image_kind gr_block_needs(const gr_block *block);
+struct gr_code *
+gr_block_code(const gr_block *block); // of its function, or NULL
 
 // The same for a call in a state of its own, which gets what came along with
 // the function: globals, additions to libraries.
