@@ -2717,6 +2717,7 @@ function go.stats() end
 ---@field handoffs integer times a processor was handed to another thread
 ---@field retakes integer times a processor was taken from a thread that stayed in C
 ---@field states_copied integer Lua states made by copying a ready one
+---@field functions_in_images integer functions that are started so often that ready states hold them already, counted once for each kind of state; at most 16 functions in a process
 ---@field states_dropped integer Lua states that ended without being closed: nothing in them wanted finalizing
 ---@field image_failure? string why states are not copied but built, on a Lua that is not as it is known to be
 

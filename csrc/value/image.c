@@ -11,23 +11,13 @@
 #include "value/handle.h"
 #include "value/model.h"
 #include "value/module.h"
+#include "value/trial.h"
 
 enum {
   ROOM_BYTES = 1536, // for more, in a copy: many need half of it
   ROWS = 1 + GR_CODES,
-  APART_BYTES = 4 * GR_MODEL_BYTES,
   RANDOM_WORDS = 4, // of the state of math.random
 };
-
-// No text has these bytes in this order, no number is likely to be one of these
-// addresses, and the system puts nothing there.
-#ifndef __SANITIZE_THREAD__
-#define MODEL_AT 0x1CE1059F0000
-#else
-#define MODEL_AT 0x1CE1050000 // that tool lets programs use parts only
-#endif
-
-#define MODELS_END (MODEL_AT + (uintptr_t)ROWS * GR_IMAGES * APART_BYTES)
 
 typedef struct gr_image {
   // Whether there are copies: what follows is constant then. Release by who has
@@ -53,6 +43,7 @@ typedef struct gr_image {
 
 // A row without a function, and one for each function.
 static gr_image images[ROWS * GR_IMAGES];
+_Static_assert(ROWS *GR_IMAGES <= GR_MODELS, "a place for each");
 static const char mark_key, function_key;
 
 static atomic_uint_least64_t copies, drops, seeds;
@@ -330,117 +321,17 @@ const char *gr_image_name(const gr_home *home, const void *object,
 
 // --- trying it out ---
 
-// Keys that a copy would look for elsewhere: those hashed by their address.
-static bool is_bound_to_place(lua_State *L, int index) {
-  uintptr_t at;
-  switch (lua_type(L, index)) {
-  case LUA_TFUNCTION:
-    if (!lua_iscfunction(L, index) || lua_getupvalue(L, index, 1))
-      return true;
-    return false;
-  case LUA_TLIGHTUSERDATA:
-    at = (uintptr_t)lua_touserdata(L, index);
-    return at >= MODEL_AT && at <= MODELS_END;
-  case LUA_TTABLE:
-  case LUA_TUSERDATA:
-  case LUA_TTHREAD:
-    return true;
-  default:
-    return false;
-  }
-}
-
-static void look_at(lua_State *L, int seen);
-
-static void look_at_table(lua_State *L, int seen) {
-  int table = lua_gettop(L);
-  lua_pushnil(L);
-  while (lua_next(L, table)) {
-    if (is_bound_to_place(L, table + 1))
-      luaL_error(L, "a key is hashed by its address");
-    lua_settop(L, table + 2);
-    look_at(L, seen);
-  }
-}
-
-// At the value on top, and all that is reached from it. [-1, +0]
-static void look_at(lua_State *L, int seen) {
-  int value = lua_gettop(L), type = lua_type(L, value);
-  luaL_checkstack(L, LUA_MINSTACK, NULL);
-  lua_pushvalue(L, value);
-  bool is_new =
-      (type == LUA_TTABLE || type == LUA_TFUNCTION || type == LUA_TUSERDATA) &&
-      lua_rawget(L, seen) == LUA_TNIL;
-  lua_settop(L, value);
-  if (is_new && !lua_rawequal(L, value, seen)) {
-    lua_pushvalue(L, value);
-    lua_pushboolean(L, 1);
-    lua_rawset(L, seen);
-    if (type == LUA_TTABLE)
-      look_at_table(L, seen);
-    if (type == LUA_TFUNCTION)
-      for (int i = 1; lua_getupvalue(L, value, i); i++)
-        look_at(L, seen);
-    if (type == LUA_TUSERDATA)
-      for (int i = 1; lua_getiuservalue(L, value, i) != LUA_TNONE; i++)
-        look_at(L, seen);
-    lua_settop(L, value);
-  }
-  if (is_new && lua_getmetatable(L, value))
-    look_at(L, seen);
-  lua_settop(L, value - 1);
-}
-
-static const char TRIAL[] =
-    "local t, n = {}, 0\n"
-    "for i = 1, 200 do t[i] = tostring(i % 17) .. 'x' t['k' .. i] = i end\n"
-    "for k in pairs(t) do n = n + 1 end\n"
-    "assert(not pcall(error, t) and '10' + 1 == 11 and #t == 200)\n"
-    "setmetatable({}, { __gc = function() n = n + 1 end })\n"
-    "collectgarbage('generational') collectgarbage('incremental')\n"
-    "collectgarbage() collectgarbage()\n"
-    "return n";
-
-static const char TRIAL_OF_LIBRARIES[] =
-    "local t, n = {}, 0\n"
-    "for i = 1, 200 do t[i] = tostring(i % 17) .. 'x' end\n"
-    "table.sort(t, function(a, b) return a < b end)\n"
-    "for w in string.gmatch(('ab '):rep(500), '%a+') do n = n + #w end\n"
-    "local co = coroutine.wrap(function(...)\n"
-    "  for i = 1, 10 do n = n + coroutine.yield(i) end return 'end' end)\n"
-    "co() for i = 1, 9 do co(i) end assert(co(10) == 'end')\n"
-    "assert(require('string') == string and load('return 1')() == 1)\n"
-    "assert(math.type(2^53 | 0) == 'integer')\n"
-    "return n";
-
-static void run_trial(lua_State *L, const char *text, lua_Integer expected) {
-  if (luaL_loadstring(L, text) != LUA_OK)
-    lua_error(L);
-  lua_call(L, 0, 1);
-  if (lua_tointeger(L, -1) != expected)
-    luaL_error(L, "a copy does not compute as it should");
-  lua_settop(L, 0);
-}
-
 // image
 static int try_out(lua_State *L) {
   gr_image *image = lua_touserdata(L, 1);
   find_names(L, image, gr_home_of(L));
   gr_modules_forget(L);
-  lua_settop(L, 0);
-  lua_newtable(L);
-  lua_pushvalue(L, LUA_REGISTRYINDEX);
-  look_at(L, 1);
-  lua_pushliteral(L, "");
-  look_at(L, 1);
-  lua_settop(L, 0);
+  gr_trial_look(L);
   if (image->code) { // the rest has been tried out
     if (!gr_image_take_function(L, image->code))
       luaL_error(L, "the function is not there");
   } else {
-    run_trial(L, TRIAL, 400 + 1);
-    if (lua_getglobal(L, "table") == LUA_TTABLE)
-      run_trial(L, TRIAL_OF_LIBRARIES, 1000 + 55);
+    gr_trial_run(L);
   }
   lua_settop(L, 0);
   lua_gc(L, LUA_GCCOLLECT, 0);
@@ -486,7 +377,7 @@ static bool prepare(void) {
 static const char *make(gr_image *image) {
   if (!prepare())
     return "Lua is not as expected";
-  uintptr_t at = MODEL_AT + (uintptr_t)(image - images) * APART_BYTES;
+  uintptr_t at = GR_MODELS_AT + (uintptr_t)(image - images) * GR_MODELS_APART;
   const char *failure = gr_model_build(&image->model, at, fill, image);
   if (failure)
     return failure;
@@ -538,7 +429,7 @@ bool gr_image_may_mistake(gr_bytecode bytecode) {
   for (size_t i = 0; i + sizeof(uintptr_t) <= bytecode.len; i++) {
     uintptr_t word;
     memcpy(&word, bytecode.bytes + i, sizeof word);
-    if (word >= MODEL_AT && word <= MODELS_END)
+    if (word >= GR_MODELS_AT && word <= GR_MODELS_END)
       return true;
   }
   return false;

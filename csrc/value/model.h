@@ -10,7 +10,20 @@
 
 #include "value/home.h"
 
-enum { GR_MODEL_BYTES = 256 * 1024 }; // at most
+enum {
+  GR_MODEL_BYTES = 256 * 1024, // at most
+  GR_MODELS_APART = 4 * GR_MODEL_BYTES,
+  GR_MODELS = 64, // at most
+};
+
+// Where models are: no text has these bytes in this order, no number is likely
+// to be one of these addresses, and the system puts nothing there.
+#ifndef __SANITIZE_THREAD__
+#define GR_MODELS_AT 0x1CE1059F0000
+#else
+#define GR_MODELS_AT 0x1CE1050000 // that tool lets programs use parts only
+#endif
+#define GR_MODELS_END (GR_MODELS_AT + (uintptr_t)GR_MODELS * GR_MODELS_APART)
 
 typedef struct gr_model {
   gr_home home; // with its arena, which is sealed

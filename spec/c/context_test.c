@@ -73,6 +73,30 @@ static void run_all(void) {
   }
 }
 
+// So many are there when they are taken, also of a size that was set meanwhile.
+static void reserve_and_take(size_t size) {
+  enum { COUNT = 100, GIVEN_UP = 30 };
+  gr_stack *taken[COUNT];
+  for (int i = 0; i < COUNT; i++)
+    CHECK(gr_stack_reserve());
+  for (int i = 0; i < GIVEN_UP; i++)
+    gr_stack_unreserve();
+  CHECK(gr_stack_set_size(size));
+  for (int i = 0; i < COUNT - GIVEN_UP; i++) {
+    taken[i] = gr_stack_take();
+    CHECK(taken[i] && taken[i]->size == size);
+    memset((char *)taken[i] - 4096, i + 1, 4096);
+  }
+  for (int i = 0; i < COUNT - GIVEN_UP; i++) {
+    CHECK(((char *)taken[i])[-1] == i + 1);
+    gr_stack_free(taken[i]);
+  }
+  // The one that was given back last is the warmest.
+  CHECK(gr_stack_reserve());
+  CHECK(gr_stack_take() == taken[COUNT - GIVEN_UP - 1]);
+  gr_stack_free(taken[COUNT - GIVEN_UP - 1]);
+}
+
 int main(void) {
   limit_time(60);
   gr_context_init_thread(&scheduler);
@@ -83,8 +107,11 @@ int main(void) {
   gr_stack_count(&all, &unguarded);
   CHECK(unguarded == 0);
   gr_stack_limit_guards(10, true); // an older kernel, and few mappings left
-  gr_stack_set_size(256 * 1024);
+  CHECK(gr_stack_set_size(256 * 1024));
   run_all();
+  reserve_and_take(gr_stack_get_size());
+  reserve_and_take(512 * 1024);
+  reserve_and_take(1024 * 1024);
   gr_stack_count(&all, &unguarded);
   CHECK(unguarded > 0);
 

@@ -2,6 +2,7 @@
 // Pieces taken and given back at random, by several threads, do not overlap and
 // keep what is in them; most of the memory goes back to the system when most
 // of the pieces have been given back, in whatever order.
+#include "base/cache.h"
 #include "base/pool.h"
 
 #include <pthread.h>
@@ -124,6 +125,27 @@ static void test_large(void) {
   CHECK(large.used == 0);
 }
 
+// What is used again is zeroed, and no more is kept than is allowed.
+static void test_cache(void) {
+  enum { BYTES = 100, KEPT = 8, COUNT = 20 };
+  static gr_cache cache = GR_CACHE(BYTES, KEPT);
+  unsigned char *objects[COUNT];
+  for (int round = 0; round < 3; round++) {
+    for (int i = 0; i < COUNT; i++) {
+      objects[i] = gr_cache_get(&cache);
+      CHECK(objects[i]);
+      for (int k = 0; k < BYTES; k++)
+        CHECK(objects[i][k] == 0);
+      memset(objects[i], i + 1, BYTES);
+    }
+    for (int i = 0; i < COUNT; i++) {
+      CHECK(objects[i][BYTES - 1] == i + 1);
+      gr_cache_put(&cache, objects[i]);
+    }
+    CHECK(cache.count <= KEPT);
+  }
+}
+
 int main(void) {
   limit_time(60);
   unsigned long seed = knob("SEED", gr_now_ns() % 1000000);
@@ -134,5 +156,6 @@ int main(void) {
   test_memory(&r);
   test_threads(seed);
   test_large();
+  test_cache();
   puts("pool: ok");
 }
