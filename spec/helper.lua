@@ -18,6 +18,11 @@ function helper.within(seconds)
   return seconds * SLACK
 end
 
+-- How often something is repeated that varies by chance: less on slow builds.
+function helper.times(n)
+  return SLACK >= 20 and math.max(n // 5, 1) or n
+end
+
 -- Gives way until `holds()`. The test's time limit bounds it.
 function helper.wait_until(holds)
   while not holds() do

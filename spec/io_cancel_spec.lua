@@ -185,7 +185,7 @@ describe("many goroutines", function()
 
   it("are cancelled while they read, write, accept and close", function()
     helper.each_procs({ 1, 2, 8 }, function()
-      for seed = 1, 5 do
+      for seed = 1, helper.times(5) do
         live(seed)
       end
     end)
