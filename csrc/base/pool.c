@@ -14,7 +14,7 @@
 #endif
 
 enum {
-  LINE = 64,                    // of the caches
+  LINE = GR_POOL_ALIGN,
   SLAB_BYTES = 2 * 1024 * 1024, // of a large page, where there are such
   WARM_BYTES = 64 * 1024 * 1024,
   WARM_TIMES = 7, // so many times what is used may be free besides

@@ -10,6 +10,8 @@
 #include "base/list.h"
 #include "base/lock.h"
 
+enum { GR_POOL_ALIGN = 256 }; // of each piece
+
 typedef struct gr_pool {
   gr_lock lock;
   size_t piece_bytes; // constant

@@ -111,6 +111,32 @@ static void set_init(lua_State *L, bool apply) {
     gr_block_release(block); // it can be sent
 }
 
+static void set_preload(lua_State *L, bool apply) {
+  static const char *const expected = "a list of names, or false, expected";
+  const gr_preload *preload = NULL;
+  int list = lua_gettop(L);
+  if (!lua_istable(L, list) && lua_toboolean(L, list))
+    bad_option(L, "preload", expected);
+  size_t count = lua_istable(L, list) ? lua_rawlen(L, list) : 0;
+  if (count > GR_PRELOAD_NAMES)
+    bad_option(L, "preload", "at most 64 names expected");
+  for (size_t i = 1; i <= count; i++) {
+    size_t len;
+    const char *name = lua_rawgeti(L, list, (lua_Integer)i) == LUA_TSTRING
+                           ? lua_tolstring(L, -1, &len)
+                           : NULL;
+    if (!name || len == 0 || strcspn(name, "'\"\\\r\n") != len)
+      bad_option(L, "preload", expected);
+    lua_pop(L, 1);
+  }
+  const char *why_not = NULL;
+  if (count > 0 && !(preload = gr_preload_get(L, list, &why_not)))
+    bad_option(L, "preload", why_not);
+  if (apply)
+    gr_settings_set_preload(preload);
+  lua_settop(L, list);
+}
+
 static void set_close_timeout(lua_State *L, bool apply) {
   lua_Number seconds = check_number(L, "close_timeout");
   if (!(seconds >= 0))
@@ -132,6 +158,7 @@ static const setting settings[] = {
     {"preempt", set_preempt},
     {"preempt_signal", set_preempt_signal},
     {"init", set_init},
+    {"preload", set_preload},
     {"close_timeout", set_close_timeout},
 };
 
@@ -173,6 +200,11 @@ static int push_settings(lua_State *L) {
     gr_message m = {.kind = GR_MESSAGE_BLOCK, .block = init};
     gr_message_push(L, &m);
     lua_setfield(L, -2, "init");
+  }
+  const gr_preload *preload = gr_settings_get_preload();
+  if (preload) {
+    gr_preload_push_names(L, preload);
+    lua_setfield(L, -2, "preload");
   }
   return 1;
 }
@@ -232,6 +264,9 @@ static int go_stats(lua_State *L) {
   put(L, "states_dropped", dropped);
   lua_pushstring(L, gr_image_why_not());
   lua_setfield(L, -2, "image_failure");
+  const gr_preload *preload = gr_settings_get_preload();
+  if (preload && gr_preload_push_failure(L, preload))
+    lua_setfield(L, -2, "preload_failure");
   return 1;
 }
 

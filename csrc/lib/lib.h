@@ -334,6 +334,28 @@ void gr_settings_at_end(void);
 void gr_settings_set_init(gr_block *init);
 gr_block *gr_settings_get_init(void);
 
+// --- modules loaded ahead (preload.c) ---
+
+typedef struct gr_preload gr_preload;
+enum { GR_PRELOAD_NAMES = 64 }; // in a list, at most
+
+// That of the list of names at the index, which is made if there is none yet:
+// takes the time that loading takes. NULL if it cannot be: *why_not tells,
+// which lives as long as what is on the stack. [-0, +n, v]
+const gr_preload *gr_preload_get(lua_State *L, int list, const char **why_not);
+void gr_preload_push_names(lua_State *L, const gr_preload *p);
+
+// Pushes why states are made without some of the modules, if they are.
+bool gr_preload_push_failure(lua_State *L, const gr_preload *p);
+
+// Makes a full state of the running goroutine with the family's modules, if it
+// has any; or NULL.
+lua_State *gr_preload_copy(gr_home *at);
+
+// The family's, or NULL.
+void gr_settings_set_preload(const gr_preload *p);
+const gr_preload *gr_settings_get_preload(void);
+
 // --- cancellation (cancel.c) ---
 
 extern const gr_handle_type gr_cancellation_type;
@@ -438,6 +460,9 @@ bool gr_loading_init(void);
 // The running goroutine leaves its stack for good: if it loads a C module, the
 // next may.
 void gr_loading_abandon(void);
+
+// The running goroutine gets C code of others.
+void gr_loading_become_foreign(void);
 
 // A new coroutine inherits no hook of ours (hook.c).
 void gr_hook_init_coroutine(lua_State *co);

@@ -17,8 +17,7 @@
 static gr_channel *lock;
 static _Atomic(gr_goroutine *) holder; // stored by the holder alone
 
-// The running goroutine gets foreign C code.
-static void become_foreign(void) {
+void gr_loading_become_foreign(void) {
   gr_goroutine *g = gr_self();
   if (!g || g->is_main || g->has_c_modules || gr_is_child())
     return;
@@ -31,12 +30,12 @@ static void become_foreign(void) {
 
 static void note_c_function(lua_CFunction function) {
   if (gr_pin_is_foreign(function))
-    become_foreign();
+    gr_loading_become_foreign();
 }
 
 // Calls the stock function, the upvalue.
 static int package_loadlib(lua_State *L) {
-  become_foreign();
+  gr_loading_become_foreign();
   lua_pushvalue(L, lua_upvalueindex(1));
   lua_insert(L, 1);
   lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
@@ -93,7 +92,7 @@ static int call_locked(lua_State *L) {
 static int search(lua_State *L) {
   int count = call_locked(L);
   if (count > 0 && lua_isfunction(L, 1)) {
-    become_foreign();                    // which opening it already calls for
+    gr_loading_become_foreign();         // which opening it already calls for
     if (count > 1 && lua_isstring(L, 2)) // messages may have its functions
       dlopen(lua_tostring(L, 2), RTLD_NOW | RTLD_NODELETE | RTLD_NOLOAD);
     lua_pushvalue(L, 1);

@@ -14,6 +14,7 @@ typedef struct settings {
   uint32_t view;       // of the handle that was given
   gr_block *init;
   atomic_bool has_init; // a hint to look at it
+  _Atomic(const gr_preload *) preload;
 } settings;
 
 static atomic_bool process_ends; // nobody reads a channel any more
@@ -94,9 +95,18 @@ gr_block *gr_settings_get_init(void) {
   return init;
 }
 
+void gr_settings_set_preload(const gr_preload *p) {
+  atomic_store(&own_settings()->preload, p);
+}
+
+const gr_preload *gr_settings_get_preload(void) {
+  return atomic_load_explicit(&own_settings()->preload, memory_order_acquire);
+}
+
 void gr_settings_clear(gr_family *f) {
   set_on_error(f->settings, GR_REPORT, NULL, GR_VIEW_BOTH);
   set_init(f->settings, NULL);
+  atomic_store(&((settings *)f->settings)->preload, NULL);
 }
 
 bool gr_settings_init(gr_family *f) {

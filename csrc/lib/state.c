@@ -277,8 +277,8 @@ static lua_State *build(gr_home *at) {
 static lua_State *copy(gr_home *at, const gr_block *call) {
   gr_image_kind kind = gr_block_needs(call);
   gr_code *code = gr_block_code(call);
-  lua_State *L = NULL;
-  if (code) {
+  lua_State *L = kind == GR_IMAGE_FULL ? gr_preload_copy(at) : NULL;
+  if (!L && code) {
     gr_image_add(kind, code);
     L = gr_image_copy(kind, code, at);
   }

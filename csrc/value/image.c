@@ -19,7 +19,7 @@ enum {
   RANDOM_WORDS = 4, // of the state of math.random
 };
 
-typedef struct gr_image {
+struct gr_image {
   // Whether there are copies: what follows is constant then. Release by who has
   // made it, acquire by who copies it.
   atomic_bool is_made;
@@ -27,6 +27,9 @@ typedef struct gr_image {
   gr_model model;
   lua_CFunction open;
   const gr_code *code; // the function that is loaded, or NULL
+  lua_CFunction load;  // what else is, or NULL
+  void *argument;
+  int userdata; // that a state has
   uint64_t *random;
   const void *buffers;   // the metatable of their userdata
   lua_CFunction file_gc; // the finalizer of files
@@ -39,11 +42,12 @@ typedef struct gr_image {
     char *name;
   } * names; // by place
   uint32_t name_count;
-} gr_image;
+};
 
-// A row without a function, and one for each function.
-static gr_image images[ROWS * GR_IMAGES];
-_Static_assert(ROWS *GR_IMAGES <= GR_MODELS, "a place for each");
+// A row without a function, one for each function, and full states with
+// modules.
+static gr_image images[ROWS * GR_IMAGES + GR_PRELOADS];
+_Static_assert(sizeof images / sizeof *images <= GR_MODELS, "room for each");
 static const char mark_key, function_key;
 
 static atomic_uint_least64_t copies, drops, seeds;
@@ -56,7 +60,9 @@ static gr_image *image_of(gr_image_kind kind, const gr_code *code) {
 }
 
 static gr_image_kind kind_of(const gr_image *image) {
-  return (gr_image_kind)((image - images) % GR_IMAGES);
+  ptrdiff_t place = image - images;
+  return place < ROWS * GR_IMAGES ? (gr_image_kind)(place % GR_IMAGES)
+                                  : GR_IMAGE_FULL;
 }
 
 // --- making the model ---
@@ -108,6 +114,13 @@ static int fill(lua_State *L) {
   lua_settop(L, 0);
   lua_pushcfunction(L, image->open);
   lua_call(L, 0, 0);
+  if (image->load) {
+    lua_settop(L, 0);
+    lua_pushcfunction(L, image->load);
+    lua_pushlightuserdata(L, image->argument);
+    lua_call(L, 1, 0);
+    lua_gc(L, LUA_GCCOLLECT, 0); // what is garbage is finalized
+  }
   image->buffers = use_buffer(L);
   image->random = find_random(L);
   if (luaL_getmetatable(L, LUA_FILEHANDLE) == LUA_TTABLE) {
@@ -326,13 +339,11 @@ static int try_out(lua_State *L) {
   gr_image *image = lua_touserdata(L, 1);
   find_names(L, image, gr_home_of(L));
   gr_modules_forget(L);
-  gr_trial_look(L);
-  if (image->code) { // the rest has been tried out
-    if (!gr_image_take_function(L, image->code))
-      luaL_error(L, "the function is not there");
-  } else {
+  image->userdata = gr_trial_look(L);
+  if (image->code && !gr_image_take_function(L, image->code))
+    luaL_error(L, "the function is not there");
+  if (!image->code && !image->load) // the rest has been tried out
     gr_trial_run(L);
-  }
   lua_settop(L, 0);
   lua_gc(L, LUA_GCCOLLECT, 0);
   lua_gc(L, LUA_GCCOLLECT, 0);
@@ -374,17 +385,23 @@ static bool prepare(void) {
   return is_known;
 }
 
-static const char *make(gr_image *image) {
-  if (!prepare())
-    return "Lua is not as expected";
-  uintptr_t at = GR_MODELS_AT + (uintptr_t)(image - images) * GR_MODELS_APART;
-  const char *failure = gr_model_build(&image->model, at, fill, image);
-  if (failure)
-    return failure;
+static uintptr_t address_of(const gr_image *image) {
+  return GR_MODELS_AT + (uintptr_t)(image - images) * GR_MODELS_APART;
+}
+
+static const char *find_newest(gr_image *image) {
   image->newest = gr_finalizer_first(image->model.L);
   if (!image->newest || gr_finalizer_pending(image->model.L))
     return "finalizers are not as expected";
   return NULL;
+}
+
+static const char *make(gr_image *image) {
+  if (!prepare())
+    return "Lua is not as expected";
+  const char *failure =
+      gr_model_build(&image->model, address_of(image), fill, image);
+  return failure ? failure : find_newest(image);
 }
 
 // Tries it out, with its pool, before there are other copies.
@@ -437,6 +454,51 @@ bool gr_image_may_mistake(gr_bytecode bytecode) {
 
 unsigned gr_image_count_functions(void) {
   return atomic_load(&function_count);
+}
+
+// --- modules ---
+
+static int count_finalizers(const gr_image *image) {
+  int count = 0;
+  for (void *at = image->newest; at; at = next_of(at))
+    count++;
+  return count;
+}
+
+gr_image *gr_image_preload(lua_State *L, unsigned number, lua_CFunction load,
+                           void *argument, const char **why_not) {
+  gr_image *plain = image_of(GR_IMAGE_FULL, NULL);
+  gr_image *image = &images[ROWS * GR_IMAGES + number];
+  *why_not = plain->why_not;
+  if (plain->why_not)
+    return NULL;
+  *image = (gr_image){.open = plain->open, .load = load, .argument = argument};
+  int top = lua_gettop(L);
+  *why_not =
+      gr_model_build_once(&image->model, address_of(image), fill, image, L);
+  if (lua_gettop(L) > top)
+    lua_error(L);
+  if (!*why_not)
+    *why_not = find_newest(image);
+  if (!*why_not && count_finalizers(image) != count_finalizers(plain))
+    *why_not = "a module keeps an object with a finalizer";
+  if (*why_not)
+    return NULL;
+  gr_pool_init(&image->own_pool, image->model.bytes + ROOM_BYTES);
+  finish(image, &image->own_pool);
+  if (!image->why_not && image->userdata != plain->userdata) {
+    image->why_not = "a module keeps a userdata";
+    atomic_store(&image->is_made, false);
+  }
+  *why_not = image->why_not;
+  return *why_not ? NULL : image;
+}
+
+lua_State *gr_image_copy_preloaded(gr_image *image, gr_home *home) {
+  lua_State *L = copy(image, home);
+  if (L)
+    atomic_fetch_add_explicit(&copies, 1, memory_order_relaxed);
+  return L;
 }
 
 const char *gr_image_why_not(void) {

@@ -29,6 +29,7 @@ typedef enum gr_image_kind {
 } gr_image_kind;
 
 struct gr_code;
+typedef struct gr_image gr_image;
 
 // What lua_dump has made of a function.
 typedef struct gr_bytecode {
@@ -43,6 +44,16 @@ void gr_image_init(gr_image_kind kind, lua_CFunction open);
 // Makes that with a function besides, unless it has been asked for before.
 // Takes a millisecond or so.
 void gr_image_add(gr_image_kind kind, struct gr_code *code);
+
+// Makes one of a full state in which `load(argument)` has been called besides,
+// which is done once; `number` is new, and below GR_PRELOADS. NULL if there is
+// none: *why_not tells. Raises what `load` does. [-0, +0, v]
+enum { GR_PRELOADS = 8 };
+gr_image *gr_image_preload(lua_State *L, unsigned number, lua_CFunction load,
+                           void *argument, const char **why_not);
+
+// As gr_image_copy.
+lua_State *gr_image_copy_preloaded(gr_image *image, gr_home *home);
 
 // True if something in the bytecode may be taken for a pointer into an image,
 // which its maker can arrange.

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "base/poison.h"
+
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0
 #endif
@@ -144,13 +146,13 @@ static const char *make_twice(builder *b, lua_CFunction fill, void *argument) {
              : "a model is made otherwise each time";
 }
 
-static void *map(uintptr_t at) {
-  void *memory = mmap((void *)at, GR_MODEL_BYTES, PROT_READ | PROT_WRITE,
+static void *map(uintptr_t at, size_t bytes) {
+  void *memory = mmap((void *)at, bytes, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
   if (memory == (void *)at)
     return memory;
   if (memory != MAP_FAILED)
-    munmap(memory, GR_MODEL_BYTES);
+    munmap(memory, bytes);
   return NULL;
 }
 
@@ -170,24 +172,89 @@ static const char *find_places(gr_model *model) {
   return NULL;
 }
 
+static const char *seal(gr_model *model, size_t bytes) {
+  model->bytes = gr_arena_seal(&model->home.arena);
+  const char *failure = find_places(model);
+  mprotect(model->memory, bytes, PROT_READ);
+  return failure;
+}
+
 const char *gr_model_build(gr_model *model, uintptr_t at, lua_CFunction fill,
                            void *argument) {
   builder b = {.model = model, .fates = calloc(BLOCKS_MAX, sizeof(fate))};
-  model->memory = map(at);
-  b.elsewhere = b.elsewhere_at = map(at + GR_MODEL_BYTES);
+  model->memory = map(at, GR_MODEL_BYTES);
+  b.elsewhere = b.elsewhere_at = map(at + GR_MODEL_BYTES, GR_MODEL_BYTES);
   const char *failure = "no memory for a model at its address";
   if (b.fates && model->memory && b.elsewhere) {
     gr_home_init(&model->home, 0);
     gr_arena_init_fixed(&model->home.arena, model->memory, GR_MODEL_BYTES);
     failure = make_twice(&b, fill, argument);
   }
-  if (!failure) {
-    model->bytes = gr_arena_seal(&model->home.arena);
-    failure = find_places(model);
-    mprotect(model->memory, GR_MODEL_BYTES, PROT_READ);
-  }
+  if (!failure)
+    failure = seal(model, GR_MODEL_BYTES);
   free(b.fates);
   if (b.elsewhere)
     munmap(b.elsewhere, GR_MODEL_BYTES);
   return failure;
+}
+
+// Blocks begin as zeros, also where others were, and never change their size:
+// what is between their fields is not left of something else.
+static void *allocate_clean(void *arg, void *block, size_t old_bytes,
+                            size_t new_bytes) {
+  gr_home *home = arg;
+  if (!block)
+    old_bytes = 0;
+  void *made = NULL;
+  if (new_bytes > 0) {
+    made = gr_arena_resize(&home->arena, NULL, 0, new_bytes);
+    if (!made)
+      return NULL; // Lua goes on if a block does not shrink; so does `fill`
+    memset(made, 0, new_bytes);
+    if (block)
+      memcpy(made, block, old_bytes < new_bytes ? old_bytes : new_bytes);
+  }
+  home->used += new_bytes - old_bytes;
+  if (old_bytes > 0) {
+    memset(block, 0, old_bytes);
+    gr_arena_resize(&home->arena, block, old_bytes, 0);
+  }
+  return made;
+}
+
+static bool fill_once(gr_model *model, lua_CFunction fill, void *argument,
+                      lua_State *to) {
+  lua_State *L = lua_newstate(allocate_clean, &model->home);
+  if (!L)
+    return false;
+  lua_pushcfunction(L, fill);
+  lua_pushlightuserdata(L, argument);
+  int status = lua_pcall(L, 1, 0, 0);
+  if (status == LUA_OK) {
+    lua_gc(L, LUA_GCCOLLECT, 0);
+    model->L = L;
+    return true;
+  }
+  if (status != LUA_ERRMEM && lua_checkstack(to, 1)) {
+    const char *message = lua_tostring(L, -1);
+    lua_pushstring(to, message ? message : "(an error that is no string)");
+  }
+  lua_close(L);
+  return false;
+}
+
+const char *gr_model_build_once(gr_model *model, uintptr_t at,
+                                lua_CFunction fill, void *argument,
+                                lua_State *to) {
+  model->memory = map(at, GR_MODEL_ONCE_BYTES);
+  if (!model->memory)
+    return "no memory for a model at its address";
+  gr_home_init(&model->home, 0);
+  gr_arena_init_fixed(&model->home.arena, model->memory, GR_MODEL_ONCE_BYTES);
+  if (fill_once(model, fill, argument, to))
+    return seal(model, GR_MODEL_ONCE_BYTES);
+  GR_UNPOISON(model->memory, GR_MODEL_ONCE_BYTES);
+  munmap(model->memory, GR_MODEL_ONCE_BYTES);
+  model->memory = NULL;
+  return "not enough memory: 512 KB at most";
 }

@@ -12,6 +12,7 @@
 
 enum {
   GR_MODEL_BYTES = 256 * 1024, // at most
+  GR_MODEL_ONCE_BYTES = 512 * 1024,
   GR_MODELS_APART = 4 * GR_MODEL_BYTES,
   GR_MODELS = 64, // at most
 };
@@ -39,5 +40,12 @@ typedef struct gr_model {
 // there is none, or NULL.
 const char *gr_model_build(gr_model *model, uintptr_t at, lua_CFunction fill,
                            void *argument);
+
+// The same, but that `fill` is called once only: there are gaps where it has
+// freed blocks, in which copies can allocate. What it raises, but for want of
+// memory, is on the stack of `to` then, a string.
+const char *gr_model_build_once(gr_model *model, uintptr_t at,
+                                lua_CFunction fill, void *argument,
+                                lua_State *to);
 
 #endif

@@ -25,45 +25,79 @@ static bool is_bound_to_place(lua_State *L, int index) {
   }
 }
 
-static void look_at(lua_State *L, int seen);
+enum { DEPTH_MAX = 150 }; // of C frames
 
-static void look_at_table(lua_State *L, int seen) {
+typedef struct look {
+  int seen; // stack index of a table
+  int depth;
+  int userdata; // so many have been seen
+} look;
+
+static void look_at(lua_State *L, look *l);
+
+static void look_at_table(lua_State *L, look *l) {
   int table = lua_gettop(L);
   lua_pushnil(L);
   while (lua_next(L, table)) {
     if (is_bound_to_place(L, table + 1))
       luaL_error(L, "a key is hashed by its address");
     lua_settop(L, table + 2);
-    look_at(L, seen);
+    look_at(L, l);
   }
 }
 
-// At the value on top, and all that is reached from it. [-1, +0]
-static void look_at(lua_State *L, int seen) {
-  int value = lua_gettop(L), type = lua_type(L, value);
-  luaL_checkstack(L, LUA_MINSTACK, NULL);
+// Returns true the first time. [-0, +0]
+static bool is_new(lua_State *L, const look *l, int value) {
   lua_pushvalue(L, value);
-  bool is_new =
-      (type == LUA_TTABLE || type == LUA_TFUNCTION || type == LUA_TUSERDATA) &&
-      lua_rawget(L, seen) == LUA_TNIL;
-  lua_settop(L, value);
-  if (is_new && !lua_rawequal(L, value, seen)) {
+  bool is = lua_rawget(L, l->seen) == LUA_TNIL;
+  if (is) {
     lua_pushvalue(L, value);
     lua_pushboolean(L, 1);
-    lua_rawset(L, seen);
-    if (type == LUA_TTABLE)
-      look_at_table(L, seen);
-    if (type == LUA_TFUNCTION)
-      for (int i = 1; lua_getupvalue(L, value, i); i++)
-        look_at(L, seen);
-    if (type == LUA_TUSERDATA)
-      for (int i = 1; lua_getiuservalue(L, value, i) != LUA_TNONE; i++)
-        look_at(L, seen);
-    lua_settop(L, value);
+    lua_rawset(L, l->seen);
   }
-  if (is_new && lua_getmetatable(L, value))
-    look_at(L, seen);
+  lua_settop(L, value);
+  return is;
+}
+
+static void look_into(lua_State *L, look *l, int value, int type) {
+  if (type == LUA_TTABLE)
+    look_at_table(L, l);
+  if (type == LUA_TFUNCTION)
+    for (int i = 1; lua_getupvalue(L, value, i); i++)
+      look_at(L, l);
+  if (type == LUA_TUSERDATA) {
+    l->userdata++;
+    for (int i = 1; lua_getiuservalue(L, value, i) != LUA_TNONE; i++)
+      look_at(L, l);
+  }
+  lua_settop(L, value);
+  if (lua_getmetatable(L, value))
+    look_at(L, l);
+}
+
+// At the value on top, and all that is reached from it. [-1, +0]
+static void look_at(lua_State *L, look *l) {
+  int value = lua_gettop(L), type = lua_type(L, value);
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  if (++l->depth > DEPTH_MAX)
+    luaL_error(L, "values are nested too deeply");
+  if (type == LUA_TTHREAD) {
+    lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
+    if (!lua_rawequal(L, -1, value))
+      luaL_error(L, "there is a coroutine");
+  }
+  if ((type == LUA_TTABLE || type == LUA_TFUNCTION || type == LUA_TUSERDATA) &&
+      !lua_rawequal(L, value, l->seen) && is_new(L, l, value))
+    look_into(L, l, value, type);
   lua_settop(L, value - 1);
+  l->depth--;
+}
+
+// The metatable that all values have which are of the type of the one on top.
+static void look_at_type(lua_State *L, look *l) {
+  if (lua_getmetatable(L, -1))
+    look_at(L, l);
+  lua_pop(L, 1);
 }
 
 static const char TRIAL[] =
@@ -97,14 +131,31 @@ static void run(lua_State *L, const char *text, lua_Integer expected) {
   lua_settop(L, 0);
 }
 
-void gr_trial_look(lua_State *L) {
+static int nothing(lua_State *L) {
+  (void)L;
+  return 0;
+}
+
+int gr_trial_look(lua_State *L) {
   int top = lua_gettop(L);
+  look l = {.seen = top + 1};
   lua_newtable(L);
   lua_pushvalue(L, LUA_REGISTRYINDEX);
-  look_at(L, top + 1);
+  look_at(L, &l);
   lua_pushliteral(L, "");
-  look_at(L, top + 1);
+  look_at_type(L, &l);
+  lua_pushinteger(L, 0);
+  look_at_type(L, &l);
+  lua_pushboolean(L, 0);
+  look_at_type(L, &l);
+  lua_pushnil(L);
+  look_at_type(L, &l);
+  lua_pushcfunction(L, nothing);
+  look_at_type(L, &l);
+  lua_pushlightuserdata(L, NULL);
+  look_at_type(L, &l);
   lua_settop(L, top);
+  return l.userdata;
 }
 
 void gr_trial_run(lua_State *L) {
