@@ -2613,10 +2613,11 @@ function p:kill(signal) end
 --- Changes settings of the whole process, all that are given or none; without an
 --- argument it returns the settings now. Any goroutine may call it.
 ---
---- Waits: never.
+--- Waits: never, but where modules of `preload` do when they are loaded.
 ---
 --- Raises:
---- - `bad argument #1 to 'configure' (option '...': ...)`
+--- - `bad argument #1 to 'configure' (option '...': ...)`, also with what a module of
+---   `preload` raises
 --- - `cannot send ... (at ...)` when `init` cannot be sent
 ---
 --- Go: some are variables of the environment there, such as `GODEBUG`
@@ -2654,6 +2655,18 @@ function go.configure(settings) end
 --- are there for the function. False, the default: nothing; the settings now have no
 --- such key then. The goroutine fails if it raises.
 ---@field init? function|false
+--- Names of modules, 64 at most. They are loaded now, once, into a state of which
+--- the states of goroutines are copies from then on that need more than the base
+--- library, channels and this module: there `require` finds them loaded, each
+--- goroutine with a copy of its own of all they hold. They are looked for as the
+--- program does now. Code of theirs runs here, as in a C function: it is not preempted.
+--- A module that keeps an object with a finalizer (a handle of this module is one), and
+--- a list one of whose modules has a key that is an object, or a coroutine, or
+--- needs more than 512 KB, is left out: it is loaded in each goroutine that
+--- requires it, as without this, and `preload_failure` of `go.stats` tells why. A
+--- process can have eight different lists. False, the default: none; the settings
+--- now have no such key then.
+---@field preload? string[]|false
 --- Seconds that the `__close` handlers and finalizers of a cancelled goroutine may
 --- wait in all ([Cancellation](#cancellation)): 5 at first; 0: not at all;
 --- `math.huge`: for ever. The idea is that of structured-concurrency libraries, which
@@ -2719,6 +2732,7 @@ function go.stats() end
 ---@field states_copied integer Lua states made by copying a ready one
 ---@field functions_in_images integer functions that are started so often that ready states hold them already, counted once for each kind of state; at most 16 functions in a process
 ---@field states_dropped integer Lua states that ended without being closed: nothing in them wanted finalizing
+---@field preload_failure? string why modules of `go.configure{ preload = ... }` are loaded in each goroutine all the same, and which
 ---@field image_failure? string why states are not copied but built, on a Lua that is not as it is known to be
 
 return go

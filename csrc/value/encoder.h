@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What the files of the encoder share: encode.c writes values, path.c names
 // the one that cannot be sent, function.c functions, capture.c what these
-// mention.
+// mention, setting.c where modules are looked for.
 #ifndef GR_ENCODER_H
 #define GR_ENCODER_H
 
@@ -164,10 +164,16 @@ void gr_encoder_put_c_function(gr_encoder *e, int index, const gr_path *p);
 int gr_encoder_refuse(gr_encoder *e, const char *what, const gr_path *p);
 int gr_encoder_no_memory(gr_encoder *e);
 
-// --- capture.c ---
+// --- setting.c ---
 
 // Writes what has to be there before the values: where modules are looked for.
 void gr_capture_put_settings(gr_encoder *e);
+
+// --- capture.c ---
+
+// Writes one that has not been written, with the name and value at these
+// indices; or, if it cannot be sent, that it is absent. [-0, +0, m]
+void gr_capture_put_one(gr_encoder *e, int kind, int name, int value);
 
 // Notes the lists of names and words on top of the stack. [-2, +0]
 void gr_capture_mention(gr_encoder *e);
