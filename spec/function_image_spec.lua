@@ -114,6 +114,15 @@ describe("a function that is started often", function()
         local value = run(f)
         often(f, function(v) equal(value, v) end)
       end
+      -- A string, which is followed by zeros in memory.
+      for _, first in ipairs({ 0x1CE1059F0000, 0x1CE1050000 }) do
+        for i = 0, 12 do
+          local text = string.pack("<I6", first + i * 0x100000 + 0x100)
+          if first == 0x1CE1050000 then text = text .. string.pack("<I6", 0x1CE1059F0100) end
+          local f = load(("return %q, '', ('x'):rep(3)"):format(text))
+          often(f, function(v) equal(text, v) end)
+        end
+      end
       equal(before, images())
     ]])
   end)
@@ -137,6 +146,16 @@ describe("a function that is started often", function()
         assert(go.spawn({ name = "named" }, send):join())
         equal("sent", ch:recv())
       end
+    ]])
+  end)
+
+  it("gets no image at the expense of a limit on CPU time", function()
+    check([[
+      local function f() return math.pi end
+      for _ = 1, 200 do equal(math.pi, select(2, go.spawn({ cpu_limit = 1 }, f):join())) end
+      equal(0, images())
+      often(f, function(v) equal(math.pi, v) end)
+      equal(1, images())
     ]])
   end)
 

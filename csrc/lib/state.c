@@ -279,7 +279,8 @@ static lua_State *copy(gr_home *at, const gr_block *call) {
   gr_code *code = gr_block_code(call);
   lua_State *L = kind == GR_IMAGE_FULL ? gr_preload_copy(at) : NULL;
   if (!L && code) {
-    gr_image_add(kind, code);
+    if (!gr_run_self()->cpu_limit_ns) // that time is not its own
+      gr_image_add(kind, code);
     L = gr_image_copy(kind, code, at);
   }
   if (!L)

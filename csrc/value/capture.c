@@ -22,7 +22,7 @@ static int put_protected(lua_State *L) {
   capture *c = lua_touserdata(L, 1);
   gr_encoder *e = c->e;
   gr_path p = {NULL, c->kind == GR_CAPTURE_GLOBAL ? GR_AT_GLOBAL : GR_AT_ADDED,
-               2, 0, 1};
+               2, 0, e->depth + 1};
   uint32_t laters = e->laters, done = e->laters_done;
   e->laters_done = laters; // those before are not of this one
   luaL_checkstack(L, LUA_MINSTACK, NULL);
@@ -88,22 +88,28 @@ static void push_key(lua_State *L, int kind, int name) {
   lua_concat(L, 2);
 }
 
+static bool is_captured(gr_encoder *e, int kind, int name) {
+  lua_State *L = e->L;
+  int captured = e->slots + GR_SLOT_CAPTURED;
+  if (lua_isnil(L, captured))
+    return false;
+  push_key(L, kind, name);
+  bool is = lua_rawget(L, captured) != LUA_TNIL;
+  lua_pop(L, 1);
+  return is;
+}
+
 // Notes that the capture is written here; false if it has been. [-0, +0]
 static bool is_first(gr_encoder *e, int kind, int name) {
   lua_State *L = e->L;
   int captured = e->slots + GR_SLOT_CAPTURED;
+  if (is_captured(e, kind, name))
+    return false;
   gr_encoder_need_slot(e, GR_SLOT_CAPTURED);
   push_key(L, kind, name);
-  lua_pushvalue(L, -1);
-  bool is = lua_rawget(L, captured) == LUA_TNIL;
-  lua_pop(L, 1);
-  if (is) {
-    lua_pushinteger(L, (lua_Integer)e->len);
-    lua_rawset(L, captured);
-  } else {
-    lua_pop(L, 1);
-  }
-  return is;
+  lua_pushinteger(L, (lua_Integer)e->len);
+  lua_rawset(L, captured);
+  return true;
 }
 
 void gr_capture_undo(gr_encoder *e, size_t len) {
@@ -171,7 +177,8 @@ static void put_global(gr_encoder *e, int name) {
   lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
   lua_pushvalue(L, name);
   lua_rawget(L, -2);
-  if (lua_isnil(L, -1) && lua_istable(L, environment)) {
+  if (lua_isnil(L, -1) && lua_istable(L, environment) &&
+      !is_captured(e, GR_CAPTURE_GLOBAL, name)) {
     lua_pushvalue(L, name);
     lua_gettable(L, environment);
     lua_pushvalue(L, -1);
@@ -354,9 +361,9 @@ static void put_pending(gr_encoder *e) {
   }
 }
 
-void gr_capture_put_early(gr_encoder *e) {
+void gr_capture_put_early(gr_encoder *e, int depth) {
   uint32_t captures = e->captures, count;
-  int transfers = e->transfers;
+  int transfers = e->transfers, outer = e->depth;
   size_t count_at = e->len;
   memset(gr_encoder_reserve(e, sizeof count), 0, sizeof count);
   if (!e->is_capturing)
@@ -364,7 +371,9 @@ void gr_capture_put_early(gr_encoder *e) {
   e->captures = 0;
   e->transfers = 0; // each of them is whole when it is installed
   e->early++;
+  e->depth = depth;
   put_pending(e);
+  e->depth = outer;
   e->early--;
   e->transfers = transfers;
   count = e->captures;

@@ -161,6 +161,7 @@ void gr_encoder_undo(gr_encoder *e, const gr_encoder *before) {
   e->member_modules = before->member_modules;
   e->member_libraries = before->member_libraries;
   e->early = before->early;
+  e->depth = before->depth;
   gr_capture_undo(e, before->len);
 }
 

@@ -57,6 +57,7 @@ typedef struct gr_encoder {
   int member_libraries;
   lua_Integer retries; // names of globals, to be tried again at the end
   int early;           // how many gr_capture_put_early are under way
+  int depth;           // of the value in whose midst the innermost one is
   gr_seen first_seen[GR_SEEN_MIN];
   gr_seen *table;
   uint32_t seen_count, seen_room;
@@ -186,7 +187,8 @@ void gr_capture_undo(gr_encoder *e, size_t len);
 void gr_capture_put(gr_encoder *e);
 
 // Writes, with their number, those that were mentioned until now, in the midst
-// of the values: for a function that is called while these are decoded.
-void gr_capture_put_early(gr_encoder *e);
+// of the value at this depth: for a function that is called while it is
+// decoded.
+void gr_capture_put_early(gr_encoder *e, int depth);
 
 #endif

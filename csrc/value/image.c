@@ -441,11 +441,14 @@ void gr_image_add(gr_image_kind kind, gr_code *code) {
     atomic_fetch_add(&function_count, 1);
 }
 
-// No instructions are such, for they are of operations that there are not.
+// The upper bytes of an address are zero, and may be what follows a string in
+// memory, but not here. No instructions are such: of operations there are less.
 bool gr_image_may_mistake(gr_bytecode bytecode) {
-  for (size_t i = 0; i + sizeof(uintptr_t) <= bytecode.len; i++) {
-    uintptr_t word;
-    memcpy(&word, bytecode.bytes + i, sizeof word);
+  enum { BYTES = 6 };
+  _Static_assert(GR_MODELS_END >> 8 * BYTES == 0, "an address has six bytes");
+  for (size_t i = 0; i + BYTES <= bytecode.len; i++) {
+    uintptr_t word = 0;
+    memcpy(&word, bytecode.bytes + i, BYTES); // the lowest come first
     if (word >= GR_MODELS_AT && word <= GR_MODELS_END)
       return true;
   }

@@ -43,7 +43,7 @@ static void put_preload(gr_encoder *e, int depth) {
     gr_encoder_put_tag(e, GR_TAG_PRELOAD);
     gr_encoder_put_string(e, top + 1);
     gr_encoder_put_value(e, top + 3, &p);
-    gr_capture_put_early(e);
+    gr_capture_put_early(e, depth);
   }
   lua_settop(L, top);
 }
@@ -145,7 +145,7 @@ static bool put_transfer(gr_encoder *e, int index, const gr_path *p) {
     gr_encoder_anchor(e);
     gr_encoder_put_value(e, first + i, &part);
   }
-  gr_capture_put_early(e);
+  gr_capture_put_early(e, p->depth);
   e->transfers--;
   gr_encoder_see(e, key)->upvalue = 0;
   lua_settop(L, first - 2);
