@@ -189,6 +189,7 @@ const gr_preload *gr_preload_get(lua_State *L, int list, const char **why_not) {
   }
   lua_pushvalue(L, list);
   p->names = gr_block_encode(L, 1, GR_VALUES_SENT);
+  gr_block_counted(-2); // these stay as long as the process
   add(p);
   return p;
 }
