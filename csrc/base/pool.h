@@ -10,7 +10,7 @@
 #include "base/list.h"
 #include "base/lock.h"
 
-enum { GR_POOL_ALIGN = 256 }; // of each piece
+enum { GR_POOL_ALIGN = 256 }; // of each piece; copies of models rely on it
 
 typedef struct gr_pool {
   gr_lock lock;

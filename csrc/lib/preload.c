@@ -53,12 +53,9 @@ static gr_block *encode_call(lua_State *L, int list) {
 }
 
 static int count_finalizers(lua_State *L) {
-  int count = 0;
   lua_gc(L, LUA_GCCOLLECT, 0); // what is garbage is finalized
   lua_gc(L, LUA_GCCOLLECT, 0);
-  for (void *at = gr_finalizer_first(L); at; at = *(void **)at)
-    count++;
-  return count;
+  return gr_finalizer_count(L);
 }
 
 // In place of the finalizer that unloads the libraries of C modules, which

@@ -23,7 +23,7 @@ static gr_code *find_locked(gr_bytecode bytecode) {
 }
 
 static gr_code *add_locked(gr_bytecode bytecode) {
-  if (codes.count == GR_CODES || gr_image_may_mistake(bytecode))
+  if (codes.count == GR_CODES)
     return NULL;
   unsigned char *bytes = malloc(bytecode.len);
   if (!bytes)
@@ -35,6 +35,8 @@ static gr_code *add_locked(gr_bytecode bytecode) {
 }
 
 gr_code *gr_code_find(gr_bytecode bytecode) {
+  if (gr_image_may_mistake(bytecode))
+    return NULL;
   gr_lock_lock(&codes.lock);
   gr_code *code = find_locked(bytecode);
   if (!code)

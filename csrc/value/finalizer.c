@@ -185,3 +185,10 @@ void *gr_finalizer_userdata(void *object, size_t *len, const void **metatable) {
   *metatable = read_word(at + place.metatable);
   return at + place.payload;
 }
+
+int gr_finalizer_count(lua_State *L) {
+  int count = 0;
+  for (void *at = gr_finalizer_first(L); at; at = read_word(at))
+    count++;
+  return count;
+}

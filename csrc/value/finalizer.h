@@ -23,4 +23,7 @@ void *gr_finalizer_pending(lua_State *L);
 // metatable's address; NULL if the object is something else.
 void *gr_finalizer_userdata(void *object, size_t *len, const void **metatable);
 
+// How many objects have a finalizer that has not been called.
+int gr_finalizer_count(lua_State *L);
+
 #endif

@@ -119,9 +119,11 @@ static void note_code(gr_encoder *e, gr_memo *memo, uint32_t object) {
 }
 
 // Writes the bytecode of a function that is captured, as it was the last time
-// or anew, and notes what it mentions. Returns the number of its upvalues.
-static int put_captured(gr_encoder *e, int function, uint32_t object,
-                        const gr_path *p) {
+// or anew, and notes what it mentions. Returns the number of its upvalues. Not
+// inline: functions are written within each other, and this has much on the C
+// stack.
+__attribute__((noinline)) static int
+put_captured(gr_encoder *e, int function, uint32_t object, const gr_path *p) {
   lua_State *L = e->L;
   int top = lua_gettop(L);
   gr_memo *known = gr_memo_find(L, function);

@@ -119,7 +119,6 @@ static int fill(lua_State *L) {
     lua_pushcfunction(L, image->load);
     lua_pushlightuserdata(L, image->argument);
     lua_call(L, 1, 0);
-    lua_gc(L, LUA_GCCOLLECT, 0); // what is garbage is finalized
   }
   image->buffers = use_buffer(L);
   image->random = find_random(L);
@@ -435,7 +434,8 @@ void gr_image_add(gr_image_kind kind, gr_code *code) {
   size_t more = image->model.bytes - plain->model.bytes;
   bool is_small =
       image->model.bytes > plain->model.bytes && more <= ROOM_BYTES / 2;
-  gr_pool_init(&image->own_pool, image->model.bytes + ROOM_BYTES);
+  if (!is_small)
+    gr_pool_init(&image->own_pool, image->model.bytes + ROOM_BYTES);
   finish(image, is_small ? plain->pool : &image->own_pool);
   if (!image->why_not)
     atomic_fetch_add(&function_count, 1);
@@ -461,13 +461,6 @@ unsigned gr_image_count_functions(void) {
 
 // --- modules ---
 
-static int count_finalizers(const gr_image *image) {
-  int count = 0;
-  for (void *at = image->newest; at; at = next_of(at))
-    count++;
-  return count;
-}
-
 gr_image *gr_image_preload(lua_State *L, unsigned number, lua_CFunction load,
                            void *argument, const char **why_not) {
   gr_image *plain = image_of(GR_IMAGE_FULL, NULL);
@@ -483,7 +476,8 @@ gr_image *gr_image_preload(lua_State *L, unsigned number, lua_CFunction load,
     lua_error(L);
   if (!*why_not)
     *why_not = find_newest(image);
-  if (!*why_not && count_finalizers(image) != count_finalizers(plain))
+  if (!*why_not &&
+      gr_finalizer_count(image->model.L) != gr_finalizer_count(plain->model.L))
     *why_not = "a module keeps an object with a finalizer";
   if (*why_not)
     return NULL;

@@ -209,7 +209,7 @@ static void *allocate_clean(void *arg, void *block, size_t old_bytes,
   if (new_bytes > 0) {
     made = gr_arena_resize(&home->arena, NULL, 0, new_bytes);
     if (!made)
-      return NULL; // Lua goes on if a block does not shrink; so does `fill`
+      return NULL; // also for less: then there will be no model
     memset(made, 0, new_bytes);
     if (block)
       memcpy(made, block, old_bytes < new_bytes ? old_bytes : new_bytes);
