@@ -10,8 +10,7 @@
 #include "value/image.h"
 
 struct gr_preload {
-  gr_block *names; // the list
-  gr_block *call;  // of a function that requires them
+  gr_block *call;  // a function that gives `require`, and the list
   gr_image *image; // NULL: why_not tells
   const char *why_not;
   uint64_t refused; // those of the list that are left out
@@ -29,8 +28,9 @@ static struct {
 
 // --- making one ---
 
-// A function that returns `require` and the names in the list, as a block, for
-// it brings along where modules are looked for. [-0, +0, v]
+// A function that returns `require`, and the list, as a block: since it
+// mentions the names, it brings along where these modules are found. [-0, +0,
+// v]
 static gr_block *encode_call(lua_State *L, int list) {
   luaL_Buffer b;
   int count = (int)lua_rawlen(L, list);
@@ -47,8 +47,9 @@ static gr_block *encode_call(lua_State *L, int list) {
   const char *text = lua_tolstring(L, -1, &len);
   if (luaL_loadbufferx(L, text, len, "=(preload)", "t") != LUA_OK)
     lua_error(L);
-  gr_block *call = gr_block_encode(L, 1, GR_VALUES_CALL);
-  lua_pop(L, 1);
+  lua_pushvalue(L, list);
+  gr_block *call = gr_block_encode(L, 2, GR_VALUES_CALL);
+  lua_pop(L, 1); // the text
   return call;
 }
 
@@ -75,14 +76,15 @@ static int load(lua_State *L) {
   gr_preload *p = lua_touserdata(L, 1);
   uint64_t refused = p->refused;
   lua_settop(L, 0);
-  int count = gr_block_push_call(L, p->call);
-  lua_call(L, count - 1, LUA_MULTRET);
-  int names = lua_gettop(L) - 1, kept = count_finalizers(L);
+  gr_block_push_call(L, p->call);
+  lua_pushvalue(L, 1);
+  lua_call(L, 0, 1); // function, list, require
+  int names = (int)lua_rawlen(L, 2), kept = count_finalizers(L);
   for (int i = 0; i < names; i++) {
     if (refused >> i & 1)
       continue;
-    lua_pushvalue(L, 1);
-    lua_pushvalue(L, 2 + i);
+    lua_pushvalue(L, 3);
+    lua_rawgeti(L, 2, i + 1);
     lua_call(L, 1, 0);
     int keeps = count_finalizers(L);
     if (keeps > kept)
@@ -184,9 +186,7 @@ const gr_preload *gr_preload_get(lua_State *L, int list, const char **why_not) {
     *why_not = lua_tostring(L, -1);
     return NULL;
   }
-  lua_pushvalue(L, list);
-  p->names = gr_block_encode(L, 1, GR_VALUES_SENT);
-  gr_block_counted(-2); // these stay as long as the process
+  gr_block_counted(-1); // it stays as long as the process
   add(p);
   return p;
 }
@@ -202,7 +202,8 @@ lua_State *gr_preload_copy(gr_home *at) {
 }
 
 void gr_preload_push_names(lua_State *L, const gr_preload *p) {
-  gr_block_push(L, p->names);
+  gr_block_push(L, p->call);
+  lua_remove(L, -2);
 }
 
 bool gr_preload_push_failure(lua_State *L, const gr_preload *p) {
@@ -213,7 +214,7 @@ bool gr_preload_push_failure(lua_State *L, const gr_preload *p) {
   if (!p->refused)
     return false;
   luaL_Buffer b;
-  gr_block_push(L, p->names);
+  gr_preload_push_names(L, p);
   int names = lua_gettop(L);
   luaL_buffinit(L, &b);
   luaL_addstring(&b, "keeps an object with a finalizer:");
