@@ -2,29 +2,18 @@
 -- that a new state has it already: no program can tell, but by time. In processes
 -- of their own, for a process keeps only so many.
 
-local helper = require("spec.helper")
+local scripts = require("spec.scripts")
 
-local PREAMBLE = [[
-  local go = require("goroutines")
+local PREAMBLE = scripts.PREAMBLE .. [[
   local function images() return go.stats().functions_in_images end
-  local function run(f, ...)
-    local results = table.pack(go.spawn(f, ...):join())
-    assert(results[1], results[2])
-    return table.unpack(results, 2, results.n)
-  end
   -- Until there is an image, and some times more; `check` gets the results.
   local function often(f, check, ...)
     for _ = 1, 100 do check(run(f, ...)) end
   end
-  local function equal(expected, value)
-    if expected ~= value then
-      error(("%s ~= %s"):format(expected, value), 2)
-    end
-  end
 ]]
 
 local function check(script, env)
-  assert.equal("", helper.output({ PREAMBLE .. script, env = env }))
+  scripts.check(PREAMBLE, script, env)
 end
 
 describe("a function that is started often", function()

@@ -4,6 +4,7 @@
 
 local go = require("goroutines")
 local helper = require("spec.helper")
+local scripts = require("spec.scripts")
 
 -- How many states were copied, and let go, while `f` ran.
 local function counted(f)
@@ -321,13 +322,7 @@ end)
 describe("a call that uses the base library only", function()
   -- In a process of its own: test frameworks change where modules are found,
   -- which a goroutine has to be told.
-  local PREAMBLE = [[
-    local go = require("goroutines")
-    local function run(f, ...)
-      local ok, value = go.spawn(f, ...):join()
-      assert(ok, value)
-      return value
-    end
+  local PREAMBLE = scripts.PREAMBLE .. [[
     -- Of the state, in KB; the function itself is one that needs nothing else.
     local function lean(f, ...)
       local count = run(f, ...)
@@ -337,15 +332,10 @@ describe("a call that uses the base library only", function()
       local count = run(f, ...)
       assert(count > 25, count)
     end
-    local function equal(expected, value)
-      if expected ~= value then
-        error(("%s ~= %s"):format(expected, value), 2)
-      end
-    end
   ]]
 
   local function check(script)
-    assert.equal("", helper.output({ PREAMBLE .. script }))
+    scripts.check(PREAMBLE, script)
   end
 
   it("gets a lean state", function()

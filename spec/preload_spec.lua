@@ -3,10 +3,9 @@
 -- only so many lists.
 
 local helper = require("spec.helper")
+local scripts = require("spec.scripts")
 
-local PREAMBLE = [[
-  local go = require("goroutines")
-  local loads = 0
+local PREAMBLE = scripts.PREAMBLE .. [[
   local function module(name, text)
     package.preload[name] = assert(load(text, "=" .. name))
   end
@@ -14,20 +13,10 @@ local PREAMBLE = [[
     go.configure({ preload = { ... } })
     return go.stats().preload_failure
   end
-  local function run(f, ...)
-    local results = table.pack(go.spawn(f, ...):join())
-    assert(results[1], results[2])
-    return table.unpack(results, 2, results.n)
-  end
-  local function equal(expected, value)
-    if expected ~= value then
-      error(("%s ~= %s"):format(expected, value), 2)
-    end
-  end
 ]]
 
 local function check(script, env)
-  assert.equal("", helper.output({ PREAMBLE .. script, env = env }))
+  scripts.check(PREAMBLE, script, env)
 end
 
 -- Runs `f` with a folder in which modules can be written, which are found there.
