@@ -151,6 +151,25 @@ describe("a preloaded module", function()
     ]])
   end)
 
+  it("may send and receive while it is loaded", function()
+    check([[
+      module("busy", "local go = require('goroutines') local ch = go.chan(1) "
+        .. "local n = 0 for i = 1, 5 do ch:send({ id = i, name = 'x' }) "
+        .. "n = n + ch:recv().id end return { n = n }")
+      equal(nil, preload("busy"))
+      for _ = 1, 3 do
+        equal(15, run(function()
+          local ch = require("goroutines").chan(1)
+          for i = 1, 5 do
+            ch:send({ id = i, name = "x" })
+            assert(ch:recv().id == i)
+          end
+          return require("busy").n
+        end))
+      end
+    ]])
+  end)
+
   it("that keeps what wants finalizing is left out, and the others loaded anew", function()
     assert.equal("good good bad bad good good ", with_modules({
       good = [[io.write("good ") return { value = "good" }]],

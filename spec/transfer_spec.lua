@@ -455,3 +455,97 @@ describe("a handle", function()
     assert.is_true(ch:recv() == ch)
   end)
 end)
+
+describe("records with the same fields", function()
+  -- Each is sent several times: a state knows fields from the second time on.
+  local function each(record, check)
+    for _, way in ipairs(WAYS) do
+      for _ = 1, 4 do
+        check(way(record))
+      end
+    end
+  end
+
+  it("arrive with all fields, few or many, short or long", function()
+    for count = 1, 40 do
+      local record = {}
+      for i = 1, count do
+        record[("n"):rep(count * i % 43 + 1) .. i] = i % 3 == 0 and { i } or i
+      end
+      each(record, function(r) assert.same(record, r) end)
+    end
+  end)
+
+  it("are tables like any other on arrival", function()
+    each({ id = 1, name = "abc", tags = { 1, 2, 3 } }, function(r)
+      for i = 1, 20 do
+        r[i], r["more" .. i] = i, { i }
+      end
+      r.id, r.name = nil, nil
+      assert.equal(20, #r)
+      assert.same({ 7 }, r.more7)
+      local keys = 0
+      for _ in pairs(r) do keys = keys + 1 end
+      assert.equal(41, keys)
+    end)
+  end)
+
+  it("may be metatables on arrival", function()
+    local fields = { __index = { x = 1 }, __mode = "k", y = 2 }
+    each(fields, function(r)
+      assert.equal(1, setmetatable({}, r).x)
+    end)
+    each({ __len = 3 }, function(r)
+      assert.has_error(function() return #setmetatable({}, r) end)
+      r.__len = function() return 5 end
+      assert.equal(5, #setmetatable({}, r))
+    end)
+  end)
+
+  it("are told apart by names, not by places", function()
+    local records = {}
+    for i = 1, 100 do
+      records[i] = { ["a" .. i] = i, ["b" .. i % 7] = "x" .. i, c = { i } }
+    end
+    local ch = go.chan(1)
+    for _ = 1, 5 do
+      for i = 1, 100 do
+        ch:send(records[i])
+        assert.same(records[i], ch:recv())
+      end
+    end
+  end)
+
+  it("come from many states, with the fields in their orders", function()
+    local results = go.chan()
+    for i = 1, 50 do
+      go(function()
+        local record = {}
+        for j = 1, 12 do
+          record["field" .. (i + j * 5) % 12] = i
+        end
+        for _ = 1, 20 do results:send(record) end
+      end)
+    end
+    for _ = 1, 1000 do
+      local r = results:recv()
+      for j = 0, 11 do assert.equal(r.field0, r["field" .. j]) end
+    end
+  end)
+
+  it("survive each other and the collector", function()
+    collectgarbage("generational")
+    local kept, ch = {}, go.chan(1)
+    for i = 1, 2000 do
+      ch:send({ id = i, name = "n" .. i, next = { id = -i, name = "m" .. i } })
+      kept[i] = ch:recv()
+      if i % 100 == 0 then collectgarbage() end
+      if i % 400 == 0 then collectgarbage("incremental") end
+      if i % 600 == 0 then collectgarbage("generational") end
+    end
+    collectgarbage("incremental")
+    for i, r in ipairs(kept) do
+      assert.same({ id = i, name = "n" .. i, next = { id = -i, name = "m" .. i } }, r)
+    end
+  end)
+end)

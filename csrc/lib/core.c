@@ -8,6 +8,7 @@
 #include "lib/lib.h"
 #include "sched/pin.h"
 #include "sched/runtime.h"
+#include "value/layout.h"
 #include "value/memo.h"
 #include "value/module.h"
 
@@ -32,6 +33,7 @@ static const char *start_runtime(void) {
   pin((void *)(uintptr_t)lua_newstate);
   gr_handle_init();
   gr_memo_learn();
+  gr_layout_learn();
   if (!gr_modules_init() || !gr_loading_init() || !gr_pin_init())
     return "not enough memory";
   gr_message_add_type(&gr_channel_type);

@@ -8,6 +8,9 @@
 #include "value/block.h"
 #include "value/finalizer.h"
 #include "value/image.h"
+#include "value/module.h"
+#include "value/notes.h"
+#include "value/shape.h"
 
 struct gr_preload {
   gr_block *call;  // a function that gives `require`, and the list
@@ -96,6 +99,9 @@ static int load(lua_State *L) {
     lua_pushnil(L);
     lua_error(L);
   }
+  gr_shapes_forget(L); // modules may have sent and received
+  gr_modules_forget(L);
+  gr_notes_forget(L);
   lua_settop(L, 0);
   return 0;
 }

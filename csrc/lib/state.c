@@ -15,6 +15,8 @@
 #include "value/image.h"
 #include "value/memo.h"
 #include "value/module.h"
+#include "value/notes.h"
+#include "value/shape.h"
 
 static const char module_key, sentinel_key;
 
@@ -149,6 +151,7 @@ void gr_state_open_main(lua_State *L) {
   patch_base(L);
   add_module(L, true);
   gr_lib_open_parts(L);
+  gr_notes_open(L);
   gr_modules_push(L); // before the program adds to its modules
   lua_pop(L, 1);
 }
@@ -156,6 +159,7 @@ void gr_state_open_main(lua_State *L) {
 static int open_full(lua_State *L) {
   add_sentinel(L, end_of_goroutine);
   gr_memo_open(L);
+  gr_shapes_open(L);
   gr_handle_open(L);
   luaL_openlibs(L);
   seed_random(L);
@@ -222,6 +226,7 @@ static void hide_string(lua_State *L) {
 static int open_bare(lua_State *L) {
   add_sentinel(L, end_of_goroutine);
   gr_memo_open(L);
+  gr_shapes_open(L);
   gr_handle_open(L);
   luaL_requiref(L, LUA_GNAME, luaopen_base, 1);
   lua_pop(L, 1);

@@ -20,14 +20,18 @@
 //                           captures: the result of calling it
 //   CLOSURE                 C function: pointer, count in 1 byte, upvalues
 //   TABLE                   array size, hash size (4 bytes each), flags byte;
-//                           [metatable item]; array items; key and value items
-//                           up to END
+//                           [metatable item]; array items; [fields]; key and
+//                           value items up to END
 //   LATER                   a table that comes at the end of the block; there:
 //                           its content as above, without the tag
 //   FUNCTION_LUA            length in 4 bytes, bytecode; count of upvalues in 1
 //                           byte; these, each an item or UPVALUE
 //   UPVALUE                 the same variable as: object (4 bytes), index (1)
 //   REF                     object (4 bytes)
+//
+// Fields are short strings as keys, as many as the hash size: their hash (8
+// bytes), how many bytes they are (1), these: a length (1) and bytes each; then
+// as many values.
 //
 // Objects (tables, functions, strings that are kept) are numbered in the order
 // in which they begin. The tag of one that is referred to later carries SHARED:
@@ -84,6 +88,7 @@ enum {
   GR_TAG_MASK = 0x7f,
 
   GR_TABLE_HAS_METATABLE = 1, // in the flags byte
+  GR_TABLE_HAS_FIELDS = 2,
 
   GR_DEPTH_MAX = 100,
 };

@@ -6,6 +6,7 @@
 
 #include "value/block.h"
 #include "value/module.h"
+#include "value/shape.h"
 
 enum {
   VALUES_MAX = 1000000, // as many as a Lua stack has room for
@@ -81,10 +82,132 @@ static void push_kept(decoder *d, uint32_t object) {
     luaL_error(d->L, "damaged message");
 }
 
-// Fills the table on top of the stack, whose sizes and flags have been read.
-static void fill(decoder *d, uint32_t array, unsigned flags) {
+// Puts a value where Lua has it, if a number or boolean comes next.
+static bool get_scalar(decoder *d, gr_raw *value, uint8_t *type) {
+  size_t left = (size_t)(d->end - d->at);
+  unsigned tag = left ? *d->at : GR_TAG_END;
+  if ((tag == GR_TAG_INTEGER || tag == GR_TAG_FLOAT) &&
+      left >= 1 + sizeof *value) {
+    memcpy(value, d->at + 1, sizeof *value);
+    *type = tag == GR_TAG_INTEGER ? GR_RAW_INTEGER : GR_RAW_FLOAT;
+    d->at += 1 + sizeof *value;
+    return true;
+  }
+  if (tag != GR_TAG_TRUE && tag != GR_TAG_FALSE)
+    return false;
+  *type = tag == GR_TAG_TRUE ? GR_RAW_TRUE : GR_RAW_FALSE;
+  d->at++;
+  return true;
+}
+
+static bool is_storable(lua_State *L) {
+  int type = lua_type(L, -1);
+  return type == LUA_TTABLE || type == LUA_TSTRING;
+}
+
+// The array part is as large as it was made, and stays so while nobody else has
+// the table: but what is decoded may run functions.
+static bool has_item(const gr_raw_table *t, uint32_t i) {
+  return t && i <= t->limit && !(t->flags & GR_RAW_IS_HINT);
+}
+
+static void fill_array(decoder *d, gr_raw_table *t, uint32_t array) {
   lua_State *L = d->L;
-  bool has_metatable = flags & GR_TABLE_HAS_METATABLE;
+  for (uint32_t i = 1; i <= array; i++) {
+    gr_raw_item *item = has_item(t, i) ? &t->items[i - 1] : NULL;
+    if (item && get_scalar(d, &item->value, &item->type))
+      continue;
+    push_value(d);
+    item = has_item(t, i) && is_storable(L) ? &t->items[i - 1] : NULL;
+    if (item && gr_raw_store(L, t, &item->value, &item->type))
+      lua_pop(L, 1);
+    else
+      lua_rawseti(L, -2, i);
+  }
+}
+
+static const unsigned char *name_of(const gr_fields *fields, uint32_t field) {
+  const unsigned char *name = fields->bytes;
+  while (field-- > 0)
+    name += 1 + *name;
+  return name;
+}
+
+// The fields are where the shape says.
+static void fill_nodes(decoder *d, gr_raw_table *t, const gr_shape *shape,
+                       const gr_fields *fields) {
+  lua_State *L = d->L;
+  uint8_t nodes[GR_SHAPE_FIELDS]; // the shape may go meanwhile
+  memcpy(nodes, shape->nodes, sizeof nodes);
+  for (uint32_t i = 0; i < fields->count; i++) {
+    gr_raw_node *node = &t->nodes[nodes[i]];
+    if (get_scalar(d, &node->value, &node->type))
+      continue;
+    push_value(d);
+    if (is_storable(L) && gr_raw_store(L, t, &node->value, &node->type)) {
+      lua_pop(L, 1);
+    } else {
+      const unsigned char *name = name_of(fields, i);
+      lua_pushlstring(L, (const char *)name + 1, *name);
+      lua_insert(L, -2);
+      lua_rawset(L, -3);
+    }
+  }
+}
+
+static void check_fields(decoder *d, const gr_fields *fields) {
+  const unsigned char *at = fields->bytes, *end = at + fields->len;
+  for (uint32_t i = 0; i < fields->count; i++, at += 1 + *at)
+    if (at >= end || end - at <= *at)
+      luaL_error(d->L, "damaged message");
+  if (fields->count > GR_SHAPE_FIELDS || at != end)
+    luaL_error(d->L, "damaged message");
+}
+
+static void fill_fields(decoder *d, gr_raw_table *t, uint32_t count) {
+  gr_fields fields = {.count = count};
+  get(d, &fields.hash, sizeof fields.hash);
+  fields.len = (uint8_t)get_byte(d);
+  fields.bytes = d->at;
+  need(d, fields.len);
+  d->at += fields.len;
+  gr_shapes *shapes = t ? gr_shapes_of(d->L) : NULL;
+  const gr_shape *shape = shapes ? gr_shapes_find(d->L, shapes, &fields) : NULL;
+  if (shape && gr_shape_give(shape, t)) {
+    fill_nodes(d, t, shape, &fields);
+    return;
+  }
+  check_fields(d, &fields);
+  for (uint32_t i = 0; i < count; i++) {
+    const unsigned char *name = name_of(&fields, i);
+    lua_pushlstring(d->L, (const char *)name + 1, *name);
+    push_value(d);
+    lua_rawset(d->L, -3);
+  }
+}
+
+typedef struct head {
+  uint32_t array, hash;
+  unsigned flags;
+} head;
+
+static head get_head(decoder *d) {
+  enum { BYTES = 9 };
+  head h;
+  need(d, BYTES);
+  memcpy(&h.array, d->at, 4);
+  memcpy(&h.hash, d->at + 4, 4);
+  h.flags = d->at[8];
+  d->at += BYTES;
+  return h;
+}
+
+// Fills the new table on top of the stack.
+static void fill(decoder *d, const head *h) {
+  lua_State *L = d->L;
+  bool has_metatable = h->flags & GR_TABLE_HAS_METATABLE;
+  gr_raw_table *t =
+      gr_layout_is_known ? (gr_raw_table *)lua_topointer(L, -1) : NULL;
   luaL_checkstack(L, 8, "message nested too deeply");
   if (has_metatable) {
     push_value(d);
@@ -92,10 +215,9 @@ static void fill(decoder *d, uint32_t array, unsigned flags) {
       luaL_error(L, "damaged message");
     lua_insert(L, -2); // it is set last: no finalizer sees half a table
   }
-  for (uint32_t i = 1; i <= array; i++) {
-    push_value(d);
-    lua_rawseti(L, -2, i);
-  }
+  fill_array(d, t, h->array);
+  if (h->flags & GR_TABLE_HAS_FIELDS)
+    fill_fields(d, t, h->hash);
   for (;;) {
     need(d, 1);
     if (*d->at == GR_TAG_END)
@@ -120,12 +242,11 @@ static int size_hint(decoder *d, uint32_t count) {
 
 static void push_table(decoder *d, bool shared) {
   uint32_t object = d->objects++;
-  uint32_t array = get_u32(d), hash = get_u32(d);
-  unsigned flags = get_byte(d);
-  lua_createtable(d->L, size_hint(d, array), size_hint(d, hash));
+  head h = get_head(d);
+  lua_createtable(d->L, size_hint(d, h.array), size_hint(d, h.hash));
   if (shared)
     keep(d, object);
-  fill(d, array, flags);
+  fill(d, &h);
 }
 
 static void push_later(decoder *d) {
@@ -373,9 +494,8 @@ static void fill_later(decoder *d) {
   push_kept(d, get_u32(d));
   if (!lua_istable(d->L, -1))
     luaL_error(d->L, "damaged message");
-  uint32_t array = get_u32(d);
-  get_u32(d);
-  fill(d, array, get_byte(d));
+  head h = get_head(d);
+  fill(d, &h);
   lua_pop(d->L, 1);
 }
 

@@ -16,25 +16,25 @@ enum {
 
 // --- writing ---
 
-static void grow(gr_encoder *e, size_t need) {
-  size_t room = e->room;
+bool gr_encoder_grow(gr_encoder *e, size_t bytes) {
+  size_t need = e->len + bytes, room = e->room;
   while (room < need)
     room *= 2;
   gr_block *block = realloc(e->block, sizeof *block + room);
   if (!block)
-    gr_encoder_no_memory(e);
+    return false;
   if (!e->block)
     memcpy(block->items, e->items, e->len);
   e->block = block;
   e->items = block->items;
   e->room = room;
+  return true;
 }
 
 unsigned char *gr_encoder_reserve(gr_encoder *e, size_t bytes) {
-  if (e->len + bytes > e->room)
-    grow(e, e->len + bytes);
-  unsigned char *at = e->items + e->len;
-  e->len += bytes;
+  unsigned char *at = gr_encoder_try_reserve(e, bytes);
+  if (!at)
+    gr_encoder_no_memory(e);
   return at;
 }
 
@@ -95,11 +95,11 @@ static gr_seen *find_seen(gr_encoder *e, const void *key) {
   return &e->table[i];
 }
 
-static void grow_seen(gr_encoder *e) {
+static bool grow_seen(gr_encoder *e) {
   uint32_t room = e->seen_room * 2;
   gr_seen *old = e->table, *table = calloc(room, sizeof *table);
   if (!table)
-    gr_encoder_no_memory(e);
+    return false;
   e->table = table;
   uint32_t old_room = e->seen_room;
   e->seen_room = room;
@@ -108,12 +108,20 @@ static void grow_seen(gr_encoder *e) {
       *find_seen(e, old[i].key) = old[i];
   if (old != e->first_seen)
     free(old);
+  return true;
+}
+
+gr_seen *gr_encoder_try_see(gr_encoder *e, const void *key) {
+  if ((e->seen_count + 1) * 4 > e->seen_room * 3 && !grow_seen(e))
+    return NULL;
+  return find_seen(e, key);
 }
 
 gr_seen *gr_encoder_see(gr_encoder *e, const void *key) {
-  if ((e->seen_count + 1) * 4 > e->seen_room * 3)
-    grow_seen(e);
-  return find_seen(e, key);
+  gr_seen *entry = gr_encoder_try_see(e, key);
+  if (!entry)
+    gr_encoder_no_memory(e);
+  return entry;
 }
 
 void gr_encoder_note(gr_encoder *e, gr_seen *entry, const void *key,
@@ -192,26 +200,32 @@ void gr_encoder_anchor(gr_encoder *e) {
   lua_rawseti(e->L, anchors, (lua_Integer)lua_rawlen(e->L, anchors) + 1);
 }
 
-static void put_handle(gr_encoder *e, gr_handle *handle) {
+bool gr_encoder_try_put_handle(gr_encoder *e, const gr_handle *handle) {
   if (e->handle_count == e->handle_room) {
     uint32_t room = e->handle_room ? e->handle_room * 2 : 4;
     void *handles = realloc(e->handles, room * sizeof *e->handles);
     if (!handles)
-      gr_encoder_no_memory(e);
+      return false;
     e->handles = handles;
     e->handle_room = room;
   }
+  uint32_t number = e->handle_count;
+  unsigned char *at = gr_encoder_try_reserve(e, 1 + sizeof number);
+  if (!at)
+    return false;
+  *at = GR_TAG_HANDLE;
+  memcpy(at + 1, &number, sizeof number);
   handle->type->retain(handle->object);
-  e->handles[e->handle_count] =
+  e->handles[e->handle_count++] =
       (gr_block_handle){handle->type, handle->object, handle->view, false};
-  uint32_t number = e->handle_count++; // first: its reference is in the list
-  gr_encoder_put_tagged(e, GR_TAG_HANDLE, &number, sizeof number);
+  return true;
 }
 
 static void put_userdata(gr_encoder *e, int index, const gr_path *p) {
   gr_handle *handle = gr_handle_get(e->L, index);
   if (handle && handle->object) {
-    put_handle(e, handle);
+    if (!gr_encoder_try_put_handle(e, handle))
+      gr_encoder_no_memory(e);
     return;
   }
   if (!e->globals)
@@ -424,30 +438,66 @@ static gr_block *finish(gr_encoder *e, int count) {
   return block;
 }
 
-gr_block *gr_block_encode(lua_State *L, int count, gr_values what) {
+static void begin(gr_encoder *e, lua_State *L, gr_values what,
+                  unsigned char first[FIRST_ROOM]) {
+  *e = (gr_encoder){.L = L,
+                    .what = what,
+                    .items = first,
+                    .room = FIRST_ROOM,
+                    .seen_room = GR_SEEN_MIN,
+                    .is_capturing = what == GR_VALUES_CALL};
+  e->table = e->first_seen;
+}
+
+static void end_seen(gr_encoder *e) {
+  if (e->table != e->first_seen)
+    free(e->table);
+}
+
+static void discard(gr_encoder *e) {
+  release_handles(e);
+  free(e->block);
+}
+
+// Without a call of Lua that may fail. NULL if there is more than plain data,
+// or too little memory.
+static gr_block *encode_plain(lua_State *L, int count, gr_values what) {
   unsigned char first[FIRST_ROOM];
-  gr_encoder e = {.L = L,
-                  .what = what,
-                  .items = first,
-                  .room = sizeof first,
-                  .seen_room = GR_SEEN_MIN,
-                  .is_capturing = what == GR_VALUES_CALL};
-  e.table = e.first_seen;
-  luaL_checkstack(L, 2, NULL);
+  gr_encoder e;
+  begin(&e, L, what, first);
+  gr_block *block = gr_plain_put(&e, count) ? finish(&e, count) : NULL;
+  end_seen(&e);
+  if (!block)
+    discard(&e);
+  return block;
+}
+
+static gr_block *encode_any(lua_State *L, int count, gr_values what) {
+  unsigned char first[FIRST_ROOM];
+  gr_encoder e;
+  begin(&e, L, what, first);
   lua_pushcfunction(L, encode_protected);
   lua_insert(L, -count - 1);
   lua_pushlightuserdata(L, &e);
   lua_insert(L, -count - 1);
   int failed = lua_pcall(L, count + 1, 0, 0);
-  if (e.table != e.first_seen)
-    free(e.table);
+  end_seen(&e);
   gr_block *block = failed ? NULL : finish(&e, count);
   if (!block) {
-    release_handles(&e);
-    free(e.block);
+    discard(&e);
     if (failed)
       lua_error(L);
     luaL_error(L, "not enough memory");
   }
+  return block;
+}
+
+gr_block *gr_block_encode(lua_State *L, int count, gr_values what) {
+  luaL_checkstack(L, 2, NULL);
+  gr_block *block =
+      what == GR_VALUES_CALL ? NULL : encode_plain(L, count, what);
+  if (!block)
+    return encode_any(L, count, what);
+  lua_pop(L, count);
   return block;
 }

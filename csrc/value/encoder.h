@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// What the files of the encoder share: encode.c writes values, path.c names
-// the one that cannot be sent, function.c functions, capture.c what these
-// mention, setting.c where modules are looked for.
+// What the files of the encoder share: encode.c writes values, plain.c those
+// that are only data, path.c names the one that cannot be sent, function.c
+// functions, capture.c what these mention, setting.c where modules are looked
+// for.
 #ifndef GR_ENCODER_H
 #define GR_ENCODER_H
 
@@ -110,6 +111,7 @@ static inline void gr_encoder_needs(gr_encoder *e, gr_image_kind kind) {
 // Before the first object that may have a name, and when there are more.
 void gr_encoder_find_modules(gr_encoder *e);
 
+// Where the next bytes go.
 unsigned char *gr_encoder_reserve(gr_encoder *e, size_t bytes);
 void gr_encoder_put_string(gr_encoder *e, int index);
 void gr_encoder_put_value(gr_encoder *e, int index, const gr_path *p);
@@ -124,6 +126,21 @@ gr_seen *gr_encoder_see(gr_encoder *e, const void *key);
 void gr_encoder_note(gr_encoder *e, gr_seen *entry, const void *key,
                      size_t tag_at, uint32_t object, uint32_t upvalue);
 void gr_encoder_mark_shared(gr_encoder *e, const gr_seen *entry);
+
+// Makes room for so many more. False when out of memory.
+bool gr_encoder_grow(gr_encoder *e, size_t bytes);
+
+// As those above, but NULL or false instead of an error when out of memory.
+static inline unsigned char *gr_encoder_try_reserve(gr_encoder *e,
+                                                    size_t bytes) {
+  if (GR_UNLIKELY(e->len + bytes > e->room) && !gr_encoder_grow(e, bytes))
+    return NULL;
+  unsigned char *at = e->items + e->len;
+  e->len += bytes;
+  return at;
+}
+gr_seen *gr_encoder_try_see(gr_encoder *e, const void *key);
+bool gr_encoder_try_put_handle(gr_encoder *e, const gr_handle *handle);
 
 // If the object was written before, refers to it; else gives it a number and
 // writes its tag.
@@ -159,6 +176,13 @@ bool gr_encoder_put_otherwise(gr_encoder *e, int index, bool may_add,
 
 void gr_encoder_put_lua_function(gr_encoder *e, int index, const gr_path *p);
 void gr_encoder_put_c_function(gr_encoder *e, int index, const gr_path *p);
+
+// --- plain.c ---
+
+// Writes the `count` values on top of the stack, if they are plain data: raises
+// nothing, and calls nothing that may change them. False if there is anything
+// else, or too little memory; then what was written is to be discarded.
+bool gr_plain_put(gr_encoder *e, int count);
 
 // --- path.c ---
 

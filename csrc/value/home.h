@@ -8,6 +8,7 @@
 
 #include "base/arena.h"
 #include "base/base.h"
+#include "value/notes.h"
 
 // The argument of its allocator; on the goroutine's stack, below all else.
 typedef struct gr_home {
@@ -21,6 +22,7 @@ typedef struct gr_home {
   struct gr_late_handle *late;  // see handle.c
   const struct gr_image *image; // of which it is a copy, or NULL: built
   ptrdiff_t distance;           // from the model
+  gr_notes notes;
   // Of a copy: whether it has modules besides those of the model, which have
   // names in the image.
   enum { GR_MODULES_UNKNOWN, GR_MODULES_OF_IMAGE, GR_MODULES_MORE } modules;

@@ -100,6 +100,24 @@ static void push_and_release(lua_State *L, gr_block *block) {
     lua_error(L);
 }
 
+// From a copy on the stack, which may be left by an error.
+enum { SMALL_BYTES = 512 };
+static GR_NOINLINE void release_and_push(lua_State *L, gr_block *block) {
+  union {
+    gr_block block;
+    unsigned char bytes[sizeof(gr_block) + SMALL_BYTES];
+  } copy;
+  memcpy(copy.bytes, block, sizeof *block + block->bytes);
+  gr_block_release(block);
+  gr_block_push(L, &copy.block);
+}
+
+// Nothing but data, of which it is all.
+static bool is_small(const gr_block *block) {
+  return block->bytes <= SMALL_BYTES && block->handle_count == 0 &&
+         block->effect_count == 0 && !block->code;
+}
+
 void gr_message_push(lua_State *L, gr_message *message) {
   gr_message m = *message;
   message->kind = GR_MESSAGE_NIL;
@@ -124,7 +142,10 @@ void gr_message_push(lua_State *L, gr_message *message) {
     gr_handle_push(L, types[m.type_id], m.pointer, m.view);
     break;
   case GR_MESSAGE_BLOCK:
-    push_and_release(L, m.block);
+    if (is_small(m.block))
+      release_and_push(L, m.block);
+    else
+      push_and_release(L, m.block);
     break;
   }
 }

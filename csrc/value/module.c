@@ -378,7 +378,6 @@ void gr_modules_push(lua_State *L) {
   add_new(L, index);
   lua_pushvalue(L, index);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &index_key);
-  seen->is_complete = true;
 }
 
 // True if package.loaded has what the model of the copied state has not.
@@ -398,27 +397,38 @@ static bool has_more(lua_State *L, const gr_home *home) {
   return has;
 }
 
+bool gr_modules_have_filter(lua_State *L, const gr_modules_seen **filter) {
+  const gr_home *home = gr_home_of_copy(L);
+  *filter = NULL;
+  if (home && home->modules != GR_MODULES_MORE)
+    return home->modules == GR_MODULES_OF_IMAGE;
+  const gr_notes *notes = gr_notes_find(L);
+  *filter = notes ? notes->filter : NULL;
+  return *filter != NULL;
+}
+
 const gr_modules_seen *gr_modules_filter(lua_State *L) {
-  const gr_modules_seen *seen = NULL;
+  const gr_modules_seen *filter;
   gr_home *home = gr_home_of_copy(L);
   if (home && home->modules == GR_MODULES_UNKNOWN)
     home->modules = has_more(L, home) ? GR_MODULES_MORE : GR_MODULES_OF_IMAGE;
-  if (home && home->modules == GR_MODULES_OF_IMAGE)
-    return NULL;
-  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &filter_key) == LUA_TUSERDATA)
-    seen = lua_touserdata(L, -1);
-  lua_pop(L, 1);
-  if (seen && seen->is_complete)
-    return seen;
+  if (gr_modules_have_filter(L, &filter))
+    return filter;
+  gr_notes *notes = gr_notes_of(L);
   gr_modules_push(L);
-  lua_pop(L, 1);
-  return gr_modules_filter(L);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &filter_key);
+  notes->filter = filter = lua_touserdata(L, -1);
+  lua_pop(L, 2);
+  return filter;
 }
 
 void gr_modules_forget(lua_State *L) {
   gr_home *home = gr_home_of_copy(L);
   if (home)
     home->modules = GR_MODULES_UNKNOWN;
+  gr_notes *notes = gr_notes_find(L);
+  if (notes)
+    notes->filter = NULL;
   lua_pushnil(L);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &index_key);
   lua_pushnil(L);

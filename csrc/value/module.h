@@ -22,8 +22,7 @@ void gr_modules_push(lua_State *L);
 // have names. It lives as long as the state.
 typedef struct gr_modules_seen {
   uint64_t words[64];
-  uint64_t loaded;  // what package.loaded had, as one number
-  bool is_complete; // false: making the table has failed
+  uint64_t loaded; // what package.loaded had, as one number
 } gr_modules_seen;
 
 static inline unsigned gr_modules_bit(const void *object) {
@@ -38,6 +37,10 @@ static inline bool gr_modules_may_have(const gr_modules_seen *seen,
 
 // NULL: there are no names but those of the image. [-0, +0, v]
 const gr_modules_seen *gr_modules_filter(lua_State *L);
+
+// The same without making it: false if it is not there yet, nor its absence
+// known. [-0, +0, -]
+bool gr_modules_have_filter(lua_State *L, const gr_modules_seen **filter);
 
 // There are more modules: the table is made anew when it is next wanted.
 void gr_modules_forget(lua_State *L);

@@ -13,6 +13,7 @@
 #include "base/random.h"
 #include "test.h"
 #include "value/block.h"
+#include "value/layout.h"
 #include "value/memo.h"
 
 enum {
@@ -89,7 +90,7 @@ static const char generator[] =
     "local seed, thing, pointer = ...\n"
     "math.randomseed(seed)\n"
     "local random, make = math.random, nil\n"
-    "local pool, left, functions\n"
+    "local pool, left, functions, plain\n"
     "local lengths = { 0, 1, 3, 39, 40, 41, 254, 255, 256, 257, 1000 }\n"
     "local function text()\n"
     "  local n = lengths[random(#lengths)]\n"
@@ -100,6 +101,13 @@ static const char generator[] =
     "local function put(object)\n"
     "  pool[#pool + 1] = object\n"
     "  return object\n"
+    "end\n"
+    "local function record(depth)\n"
+    "  local t = put({})\n"
+    "  local kind = random(12)\n"
+    "  for i = 1, kind do t['field' .. i * kind] = make(depth + 1) end\n"
+    "  for i = 1, random(0, 3) do t[i] = make(depth + 1) end\n"
+    "  return t\n"
     "end\n"
     "local function filled(depth)\n"
     "  local t = put({})\n"
@@ -156,14 +164,16 @@ static const char generator[] =
     "  local kind = random(10)\n"
     "  if kind == 1 and pool[1] then return pool[random(#pool)] end\n"
     "  if left < 0 or depth > 12 or kind < 5 then\n"
-    "    return scalars[random(#scalars)]()\n"
+    "    return scalars[random(#scalars - (plain and 1 or 0))]()\n"
     "  end\n"
+    "  if plain then return record(depth) end\n"
     "  if functions and kind < 8 then return of_function(depth) end\n"
     "  if random(60) == 1 then return deep() end\n"
     "  return filled(depth)\n"
     "end\n"
-    "return function(with_functions)\n"
-    "  pool, left, functions = {}, 4 ^ random(0, 4), with_functions\n"
+    "return function(kind)\n"
+    "  pool, left = {}, 4 ^ random(0, 4)\n"
+    "  functions, plain = kind == 1, kind == 2\n"
     "  local values = {}\n"
     "  for i = 1, random(0, 6) do values[i] = make(1) end\n"
     "  return table.unpack(values)\n"
@@ -191,20 +201,25 @@ static lua_State *open_sender(unsigned long seed) {
   return L;
 }
 
+// Of data, with functions besides, and of plain data.
+enum { KINDS = 3, PLAIN = 2 };
+
 static int encode(lua_State *L) {
   gr_block **out = lua_touserdata(L, 1);
+  gr_values what =
+      lua_tointeger(L, 3) == PLAIN ? GR_VALUES_SENT : GR_VALUES_CALL;
   lua_remove(L, 1);
   lua_call(L, 1, LUA_MULTRET);
-  *out = gr_block_encode(L, lua_gettop(L), GR_VALUES_CALL);
+  *out = gr_block_encode(L, lua_gettop(L), what);
   return 0;
 }
 
-static gr_block *make_block(lua_State *L, bool with_functions) {
+static gr_block *make_block(lua_State *L, unsigned kind) {
   gr_block *block = NULL;
   lua_pushcfunction(L, encode);
   lua_pushlightuserdata(L, &block);
   lua_pushvalue(L, 1);
-  lua_pushboolean(L, with_functions);
+  lua_pushinteger(L, kind);
   if (lua_pcall(L, 3, 0, 0) != LUA_OK)
     fprintf(stderr, "%s\n", lua_tostring(L, -1));
   CHECK(block);
@@ -411,10 +426,10 @@ static void decode_damaged(lua_State *L, const gr_block *b,
 }
 
 static void fuzz(lua_State *sender, lua_State *receiver, unsigned long count) {
-  static gr_block *sources[2][SOURCES];
+  static gr_block *sources[KINDS][SOURCES];
   for (unsigned long i = 0; i < count; i++) {
-    gr_block **of_kind = sources[i % 2];
-    gr_block *b = make_block(sender, i % 2);
+    gr_block **of_kind = sources[i % KINDS];
+    gr_block *b = make_block(sender, i % KINDS);
     CHECK(decodes(receiver, b));
     gr_block **place = &of_kind[below(SOURCES)];
     gr_block_release(*place);
@@ -426,7 +441,7 @@ static void fuzz(lua_State *sender, lua_State *receiver, unsigned long count) {
     if (i % 64 == 0)
       lua_gc(receiver, LUA_GCCOLLECT, 0);
   }
-  for (int i = 0; i < 2 * SOURCES; i++)
+  for (int i = 0; i < KINDS * SOURCES; i++)
     gr_block_release(sources[i / SOURCES][i % SOURCES]);
 }
 
@@ -438,6 +453,7 @@ int main(void) {
   gr_random_init(&dice, seed);
   gr_handle_init();
   gr_memo_learn();
+  gr_layout_learn();
   gr_message_add_type(&thing_type);
   lua_State *sender = open_sender(seed), *receiver = open_state();
   fuzz(sender, receiver, count);

@@ -12,6 +12,7 @@
 
 #include "test.h"
 #include "value/block.h"
+#include "value/layout.h"
 #include "value/memo.h"
 
 void *__real_malloc(size_t bytes);
@@ -211,10 +212,17 @@ static size_t bytes_of(const trial *t) {
   return block ? block->bytes : 0;
 }
 
-static size_t undisturbed_bytes(const char *chunk, lua_CFunction f) {
+// Written one way or the other: the first message is not plain yet.
+static size_t undisturbed_bytes(const char *chunk, lua_CFunction f,
+                                bool again) {
   lua_State *L = open_with(chunk);
   trial t = {0};
   CHECK(call(L, f, &t));
+  if (again) {
+    drop(&t);
+    t = (trial){0};
+    CHECK(call(L, f, &t));
+  }
   size_t bytes = bytes_of(&t);
   drop(&t);
   lua_close(L);
@@ -223,9 +231,14 @@ static size_t undisturbed_bytes(const char *chunk, lua_CFunction f) {
 
 // False when there is no nth allocation.
 static bool try_encode(const char *chunk, lua_CFunction f, const mode *m,
-                       unsigned long nth, size_t bytes) {
+                       unsigned long nth, const size_t bytes[2]) {
   lua_State *L = open_with(chunk);
   trial t = {0};
+  if (nth % 2) {
+    CHECK(call(L, f, &t));
+    drop(&t);
+    t = (trial){0};
+  }
   long before[THINGS];
   memcpy(before, things, sizeof before);
   refuse_nth(m, nth);
@@ -239,7 +252,7 @@ static bool try_encode(const char *chunk, lua_CFunction f, const mode *m,
     lua_gc(L, LUA_GCCOLLECT, 0); // nor does it refer to what was left half done
     CHECK(call(L, f, &t));       // all is as it was
   }
-  CHECK(bytes_of(&t) == bytes);
+  CHECK(bytes_of(&t) == bytes[0] || bytes_of(&t) == bytes[1]);
   drop(&t);
   CHECK(gr_block_count() == 0);
   check_things(before);
@@ -287,9 +300,12 @@ static void encode_each(const char *chunk, const mode *m) {
   lua_CFunction encoders[] = {encode_block, encode_message};
   for (int i = 0; i < 2; i++) {
     lua_CFunction f = encoders[i];
-    size_t bytes = undisturbed_bytes(chunk, f);
-    for (unsigned long n = 1; try_encode(chunk, f, m, n, bytes); n = next(n))
+    size_t bytes[] = {undisturbed_bytes(chunk, f, false),
+                      undisturbed_bytes(chunk, f, true)};
+    for (unsigned long n = 1, in_turn = 0; in_turn < 2; n = next(n)) {
+      in_turn = try_encode(chunk, f, m, n, bytes) ? 0 : in_turn + 1;
       trials++;
+    }
   }
 }
 
@@ -313,6 +329,7 @@ int main(void) {
   limit_time(120);
   gr_handle_init();
   gr_memo_learn();
+  gr_layout_learn();
   gr_message_add_type(&thing_type);
   for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
     for (size_t j = 0; j < sizeof modes / sizeof *modes; j++) {

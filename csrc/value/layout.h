@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: MIT
+// How Lua lays out tables, strings and userdata in memory, for which its API
+// has no word. It is the same in all of Lua 5.4; that the Lua that is there
+// does so, too, is found out at start, with an allocator that knows where each
+// block lies and how large it is. If anything is not as expected, nobody looks
+// at a table but by the API.
+#ifndef GR_LAYOUT_H
+#define GR_LAYOUT_H
+
+#include <lua.h>
+
+#include "base/base.h"
+
+typedef union gr_raw {
+  const void *object;
+  void *pointer;
+  lua_Integer integer;
+  lua_Number number;
+} gr_raw;
+
+// Types of values there, with their variants.
+enum {
+  GR_RAW_FALSE = 0x01,
+  GR_RAW_TRUE = 0x11,
+  GR_RAW_POINTER = 0x02,
+  GR_RAW_INTEGER = 0x03,
+  GR_RAW_FLOAT = 0x13,
+  GR_RAW_SHORT_STRING = 0x44,
+  GR_RAW_LONG_STRING = 0x54,
+  GR_RAW_TABLE = 0x45,
+  GR_RAW_USERDATA = 0x47,
+};
+
+// Of the array part.
+typedef struct gr_raw_item {
+  gr_raw value;
+  uint8_t type;
+} gr_raw_item;
+
+// Of the hash part. What has no value may have a key that is no longer there.
+typedef struct gr_raw_node {
+  gr_raw value;
+  uint8_t type, key_type;
+  int32_t next;
+  gr_raw key;
+} gr_raw_node;
+
+typedef struct gr_raw_table {
+  void *next;
+  uint8_t type, color, flags, log_nodes;
+  uint32_t limit; // of the array part, or a hint for it; see gr_raw_size
+  gr_raw_item *items;
+  gr_raw_node *nodes; // if there is room for none, one that all tables share
+  gr_raw_node *last_free; // NULL then
+  const void *metatable;
+  void *gray;
+} gr_raw_table;
+
+typedef struct gr_raw_string {
+  void *next;
+  uint8_t type, color, extra, short_len;
+  uint32_t hash;
+  size_t long_len; // of a long one
+  char bytes[];
+} gr_raw_string;
+
+// One without user values.
+typedef struct gr_raw_userdata {
+  void *next;
+  uint8_t type, color;
+  uint16_t user_values;
+  size_t len;
+  const void *metatable;
+  _Alignas(8) unsigned char bytes[];
+} gr_raw_userdata;
+
+enum {
+  GR_RAW_IS_HINT = 0x80, // in a table's flags: `limit` is one; the others are
+                         // metamethods that it is known not to have
+  GR_RAW_BLACK = 0x20,   // in the color: has been traversed by the collector,
+                         // and must not get what has not without its knowing
+  GR_RAW_COLLECTABLE = 0x40, // in types of values, but not in those of objects
+};
+
+// Once a process, before the others.
+void gr_layout_learn(void);
+
+// Written by that only.
+extern bool gr_layout_is_known;
+
+static inline bool gr_raw_is_nil(unsigned type) {
+  return (type & 0x0f) == 0;
+}
+
+// How many items the array part has room for. (Lua may keep in `limit` where
+// the sequence ends: then the size is the next power of two.)
+static inline uint32_t gr_raw_size(const gr_raw_table *t) {
+  uint32_t n = t->limit;
+  if (!(t->flags & GR_RAW_IS_HINT) || (n & (n - 1)) == 0)
+    return n;
+  return UINT32_C(1) << (32 - __builtin_clz(n));
+}
+
+// Puts the table or string on top of the stack where a value of this table is.
+// False if that needs the collector's knowing. [-0, +0, -]
+static inline bool gr_raw_store(lua_State *L, const gr_raw_table *t,
+                                gr_raw *value, uint8_t *type) {
+  const gr_raw_table *object = lua_topointer(L, -1); // or a string
+  if (t->color & GR_RAW_BLACK)
+    return false;
+  value->object = object;
+  *type = object->type | GR_RAW_COLLECTABLE;
+  return true;
+}
+
+static inline uint32_t gr_raw_node_count(const gr_raw_table *t) {
+  return UINT32_C(1) << t->log_nodes;
+}
+
+#endif

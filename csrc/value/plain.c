@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: MIT
+// Plain data: tables without metatables, of numbers, strings, booleans, handles
+// and other such tables. Most messages are that, and take a fraction of the
+// time when the tables are read where they lie (see layout.h), in the order of
+// lua_next. Nothing of Lua runs meanwhile, so that nothing changes them.
+#include <string.h>
+
+#include "value/encoder.h"
+#include "value/layout.h"
+#include "value/shape.h"
+
+static bool put_tag(gr_encoder *e, int tag) {
+  unsigned char *at = gr_encoder_try_reserve(e, 1);
+  if (!at)
+    return false;
+  *at = (unsigned char)tag;
+  return true;
+}
+
+static bool put_scalar(gr_encoder *e, int tag, gr_raw value) {
+  unsigned char *at = gr_encoder_try_reserve(e, 1 + sizeof value);
+  if (!at)
+    return false;
+  *at = (unsigned char)tag;
+  memcpy(at + 1, &value, sizeof value);
+  return true;
+}
+
+// As memcpy, for a few bytes.
+static void copy_short(unsigned char *to, const char *from, size_t len) {
+  if (len > 16) {
+    memcpy(to, from, len);
+  } else if (len >= 8) {
+    memcpy(to, from, 8);
+    memcpy(to + len - 8, from + len - 8, 8);
+  } else if (len >= 4) {
+    memcpy(to, from, 4);
+    memcpy(to + len - 4, from + len - 4, 4);
+  } else if (len > 0) {
+    to[0] = (unsigned char)from[0];
+    to[len / 2] = (unsigned char)from[len / 2];
+    to[len - 1] = (unsigned char)from[len - 1];
+  }
+}
+
+static bool put_string(gr_encoder *e, const char *bytes, size_t len) {
+  enum { SHORT_MAX = 255 };
+  uint64_t long_len = len;
+  unsigned char *at;
+  if (len <= SHORT_MAX) {
+    if (!(at = gr_encoder_try_reserve(e, 2 + len)))
+      return false;
+    *at++ = GR_TAG_SHORT;
+    *at++ = (unsigned char)len;
+    copy_short(at, bytes, len);
+  } else {
+    if (!(at = gr_encoder_try_reserve(e, 1 + sizeof long_len + len)))
+      return false;
+    *at++ = GR_TAG_STRING;
+    memcpy(at, &long_len, sizeof long_len);
+    memcpy(at + sizeof long_len, bytes, len);
+  }
+  return true;
+}
+
+static bool put_userdata(gr_encoder *e, const gr_raw_userdata *u) {
+  const gr_handle *handle = (const void *)u->bytes;
+  return u->user_values == 0 && u->len == sizeof *handle &&
+         handle->mark == gr_handle_mark && handle->object &&
+         gr_encoder_try_put_handle(e, handle);
+}
+
+static bool put_table(gr_encoder *e, const gr_raw_table *t, int depth);
+
+static bool put_value(gr_encoder *e, gr_raw value, unsigned type, int depth) {
+  const gr_raw_string *s = value.object;
+  switch (type) {
+  case GR_RAW_FALSE:
+    return put_tag(e, GR_TAG_FALSE);
+  case GR_RAW_TRUE:
+    return put_tag(e, GR_TAG_TRUE);
+  case GR_RAW_INTEGER:
+    return put_scalar(e, GR_TAG_INTEGER, value);
+  case GR_RAW_FLOAT:
+    return put_scalar(e, GR_TAG_FLOAT, value);
+  case GR_RAW_POINTER:
+    return put_scalar(e, GR_TAG_POINTER, value);
+  case GR_RAW_SHORT_STRING:
+    return put_string(e, s->bytes, s->short_len);
+  case GR_RAW_LONG_STRING:
+    return put_string(e, s->bytes, s->long_len);
+  case GR_RAW_TABLE:
+    return put_table(e, value.object, depth);
+  case GR_RAW_USERDATA:
+    return put_userdata(e, value.object);
+  default:
+    return false;
+  }
+}
+
+// What goes by a name, or in another way.
+static bool is_special(const gr_encoder *e, const gr_raw_table *t) {
+  size_t len;
+  return t->metatable || t == e->globals ||
+         (e->home && gr_image_name(e->home, t, &len)) ||
+         (e->filter && gr_modules_may_have(e->filter, t));
+}
+
+typedef struct head {
+  uint32_t array, hash;
+  uint8_t flags;
+} head;
+
+// The sequence, and what follows it in the array part.
+static bool put_items(gr_encoder *e, const gr_raw_table *t, head *h,
+                      int depth) {
+  uint32_t size = gr_raw_size(t), i = 0;
+  for (; i < size && !gr_raw_is_nil(t->items[i].type); i++)
+    if (!put_value(e, t->items[i].value, t->items[i].type, depth))
+      return false;
+  h->array = i;
+  for (; i < size; i++) {
+    const gr_raw_item *item = &t->items[i];
+    gr_raw key = {.integer = (lua_Integer)i + 1};
+    if (gr_raw_is_nil(item->type))
+      continue;
+    if (!put_scalar(e, GR_TAG_INTEGER, key) ||
+        !put_value(e, item->value, item->type, depth))
+      return false;
+    h->hash++;
+  }
+  return true;
+}
+
+// The names of all fields at once, if there are no other keys, nor too many.
+static bool put_fields(gr_encoder *e, const gr_raw_table *t, head *h) {
+  uint32_t fields = 0, count = gr_raw_node_count(t);
+  size_t before = e->len, len = 0;
+  uint64_t hash;
+  unsigned char *at =
+      gr_encoder_try_reserve(e, sizeof hash + 1 + GR_SHAPE_BYTES);
+  if (!at)
+    return false;
+  unsigned char *names = at + sizeof hash + 1;
+  e->len = before;
+  for (uint32_t i = 0; i < count; i++) {
+    const gr_raw_node *node = &t->nodes[i];
+    const gr_raw_string *s = node->key.object;
+    if (gr_raw_is_nil(node->type))
+      continue;
+    if (node->key_type != GR_RAW_SHORT_STRING || ++fields > GR_SHAPE_FIELDS ||
+        len + 1 + s->short_len > GR_SHAPE_BYTES)
+      return true;
+    names[len] = s->short_len;
+    copy_short(names + len + 1, s->bytes, s->short_len);
+    len += 1 + (size_t)s->short_len;
+  }
+  if (fields == 0)
+    return true;
+  hash = gr_fields_hash(names, len);
+  memcpy(at, &hash, sizeof hash);
+  at[sizeof hash] = (unsigned char)len;
+  e->len += sizeof hash + 1 + len;
+  h->flags |= GR_TABLE_HAS_FIELDS;
+  return true;
+}
+
+static bool put_nodes(gr_encoder *e, const gr_raw_table *t, head *h,
+                      int depth) {
+  uint32_t count = gr_raw_node_count(t);
+  if (h->hash == 0 && !put_fields(e, t, h))
+    return false;
+  for (uint32_t i = 0; i < count; i++) {
+    const gr_raw_node *node = &t->nodes[i];
+    if (gr_raw_is_nil(node->type))
+      continue;
+    if (!(h->flags & GR_TABLE_HAS_FIELDS) &&
+        !put_value(e, node->key, node->key_type, depth))
+      return false;
+    if (!put_value(e, node->value, node->type, depth))
+      return false;
+    h->hash++;
+  }
+  return true;
+}
+
+static bool put_content(gr_encoder *e, const gr_raw_table *t, int depth) {
+  head h = {0};
+  size_t at = e->len, bytes = offsetof(head, flags) + sizeof h.flags;
+  if (!gr_encoder_try_reserve(e, bytes) || !put_items(e, t, &h, depth) ||
+      !put_nodes(e, t, &h, depth))
+    return false;
+  memcpy(&e->items[at], &h, bytes);
+  return put_tag(e, GR_TAG_END);
+}
+
+static bool put_table(gr_encoder *e, const gr_raw_table *t, int depth) {
+  if (depth >= GR_DEPTH_MAX || is_special(e, t))
+    return false;
+  gr_seen *entry = gr_encoder_try_see(e, t);
+  if (!entry)
+    return false;
+  if (entry->key) {
+    unsigned char *at;
+    gr_encoder_mark_shared(e, entry);
+    uint32_t object = entry->object;
+    if (!(at = gr_encoder_try_reserve(e, 1 + sizeof object)))
+      return false;
+    *at = GR_TAG_REF;
+    memcpy(at + 1, &object, sizeof object);
+    return true;
+  }
+  gr_encoder_note(e, entry, t, e->len, e->objects++, 0);
+  return put_tag(e, GR_TAG_TABLE) && put_content(e, t, depth + 1);
+}
+
+static bool put_root(gr_encoder *e, int index) {
+  lua_State *L = e->L;
+  gr_handle *handle;
+  size_t len;
+  switch (lua_type(L, index)) {
+  case LUA_TNIL:
+    return put_tag(e, GR_TAG_NIL);
+  case LUA_TBOOLEAN:
+    return put_tag(e, lua_toboolean(L, index) ? GR_TAG_TRUE : GR_TAG_FALSE);
+  case LUA_TNUMBER:
+    if (lua_isinteger(L, index))
+      return put_scalar(e, GR_TAG_INTEGER,
+                        (gr_raw){.integer = lua_tointeger(L, index)});
+    return put_scalar(e, GR_TAG_FLOAT,
+                      (gr_raw){.number = lua_tonumber(L, index)});
+  case LUA_TLIGHTUSERDATA:
+    return put_scalar(e, GR_TAG_POINTER,
+                      (gr_raw){.pointer = lua_touserdata(L, index)});
+  case LUA_TSTRING: {
+    const char *bytes = lua_tolstring(L, index, &len);
+    return put_string(e, bytes, len);
+  }
+  case LUA_TUSERDATA:
+    handle = gr_handle_get(L, index);
+    return handle && handle->object && gr_encoder_try_put_handle(e, handle);
+  case LUA_TTABLE:
+    return e->globals && put_table(e, lua_topointer(L, index), 1);
+  default:
+    return false;
+  }
+}
+
+// Before the first table. Without it there are none.
+static void find_special(gr_encoder *e) {
+  lua_State *L = e->L;
+  if (!gr_layout_is_known || !gr_modules_have_filter(L, &e->filter))
+    return;
+  e->home = gr_home_of_copy(L);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
+  e->globals = lua_topointer(L, -1);
+  lua_pop(L, 1);
+}
+
+bool gr_plain_put(gr_encoder *e, int count) {
+  int top = lua_gettop(e->L);
+  for (int i = top - count + 1; i <= top; i++) {
+    if (!e->globals && lua_istable(e->L, i))
+      find_special(e);
+    if (!put_root(e, i))
+      return false;
+  }
+  return true;
+}
