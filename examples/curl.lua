@@ -16,7 +16,8 @@ Client.__index = Client
 
 local function closing(f) return setmetatable({}, { __close = f }) end
 
--- Once: afterwards curl may wait for something else.
+-- Once: afterwards curl may wait for something else. Should it close the descriptor
+-- before that, or meanwhile, then the key is wanted no longer, and this is cancelled.
 local function wait(inbox, key, fd)
   go.wait_fd(fd, key:sub(-1))
   inbox:send(key)
