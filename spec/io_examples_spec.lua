@@ -2,33 +2,9 @@
 
 local go = require("goroutines")
 local helper = require("spec.helper")
+local servers = require("spec.servers")
 
-local started = {}
-
--- Nothing that a test started outlives it.
-local function kill_all()
-  while #started > 0 do
-    table.remove(started):kill("KILL")
-  end
-end
-
--- Starts a script that prints its port; returns the process and the port.
-local function start(script)
-  local p = assert(go.process.spawn({ "sh", "-c",
-    "exec " .. helper.command .. " " .. script, stdout = "pipe" }))
-  started[#started + 1] = p
-  p.stdout:set_timeout(helper.within(10))
-  return p, tonumber(p.stdout:read():match("listening at (%d+)"))
-end
-
--- Stops it and returns what it said.
-local function stop(p)
-  p:kill("TERM")
-  local said = p.stdout:read("a")
-  assert.equal(0, p:wait(helper.within(10)))
-  kill_all()
-  return said
-end
+local start, stop, kill_all = servers.start, servers.stop, servers.kill_all
 
 describe("the echo server", function()
   after_each(kill_all)
@@ -229,10 +205,9 @@ describe("the Redis client", function()
       local probe <close> = go.net.listen("127.0.0.1", 0)
       local port = probe:port()
       probe:close()
-      local server = go.process.spawn({ "redis-server", "--port", port,
+      local server = servers.add(go.process.spawn({ "redis-server", "--port", port,
         "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
-        stdin = "null", stdout = "null", stderr = "null" })
-      started[#started + 1] = server
+        stdin = "null", stdout = "null", stderr = "null" }))
       local deadline = go.now() + helper.within(10)
       repeat
         local conn = go.net.connect("127.0.0.1", port)
@@ -336,9 +311,8 @@ describe("the tail of a file", function()
   before_each(function()
     path = os.tmpname()
     go.fs.write_file(path, "one\n")
-    p = go.process.spawn({ "sh", "-c",
-      "exec " .. helper.command .. " examples/tail.lua " .. path, stdout = "pipe" })
-    started[#started + 1] = p
+    p = servers.add(go.process.spawn({ "sh", "-c",
+      "exec " .. helper.command .. " examples/tail.lua " .. path, stdout = "pipe" }))
     p.stdout:set_timeout(helper.within(10))
     assert.equal("one", p.stdout:read())
   end)
