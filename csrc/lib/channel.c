@@ -37,16 +37,25 @@ static int chan_new(lua_State *L) {
   return 1;
 }
 
-static int chan_send(lua_State *L) {
-  gr_channel *c = check_channel(L, "send", GR_VIEW_RECEIVER);
+// What is seldom there, or is missing.
+static uint64_t check_more(lua_State *L) {
   gr_arg_count(L, 3, "send");
   if (lua_isnoneornil(L, 2))
     gr_arg_error(L, 1, "send", "nil cannot be sent");
-  uint64_t deadline_ns = gr_arg_deadline(L, 3, 2, "send");
+  return gr_arg_deadline(L, 3, 2, "send");
+}
+
+static int chan_send(lua_State *L) {
+  gr_channel *c = check_channel(L, "send", GR_VIEW_RECEIVER);
+  uint64_t deadline_ns = GR_NEVER;
+  if (lua_gettop(L) != 2)
+    deadline_ns = check_more(L);
   gr_message m;
   gr_status status;
   gr_wait_point(L);
   gr_message_encode(L, 2, &m);
+  if (m.kind == GR_MESSAGE_NIL)
+    gr_arg_error(L, 1, "send", "nil cannot be sent");
   for (;;) {
     gr_enter();
     status = gr_channel_send(c, &m, deadline_ns);
@@ -87,6 +96,8 @@ static int receive(lua_State *L, gr_channel *c, uint64_t deadline_ns) {
 
 static int chan_recv(lua_State *L) {
   gr_channel *c = check_channel(L, "recv", GR_VIEW_SENDER);
+  if (GR_LIKELY(lua_gettop(L) == 1))
+    return receive(L, c, GR_NEVER);
   gr_arg_count(L, 2, "recv");
   return receive(L, c, gr_arg_deadline(L, 2, 1, "recv"));
 }
