@@ -12,9 +12,9 @@
 #include <sanitizer/tsan_interface.h>
 #endif
 
-// What the tools must know, around the switch proper.
-
-static void about_to_switch(gr_context *from, gr_context *to, bool for_good) {
+#if defined(GR_ASAN) || defined(GR_TSAN)
+void gr_context_about_to_switch(gr_context *from, gr_context *to,
+                                bool for_good) {
 #ifdef GR_ASAN
   __sanitizer_start_switch_fiber(for_good ? NULL : &from->fake_stack,
                                  to->bottom, to->size);
@@ -25,12 +25,13 @@ static void about_to_switch(gr_context *from, gr_context *to, bool for_good) {
   (void)from, (void)to, (void)for_good;
 }
 
-static void have_switched(gr_context *self) {
+void gr_context_have_switched(gr_context *self) {
 #ifdef GR_ASAN
   __sanitizer_finish_switch_fiber(self->fake_stack, NULL, NULL);
 #endif
   (void)self;
 }
+#endif
 
 static void describe(gr_context *context, void *base, size_t size) {
 #ifdef GR_ASAN
@@ -71,7 +72,7 @@ void gr_context_fini(gr_context *context) {
 // makecontext takes int arguments only: a pointer goes through in two halves.
 static void ucontext_entry(unsigned high, unsigned low) {
   gr_context *self = (gr_context *)(((uintptr_t)high << 32) | low);
-  have_switched(self);
+  gr_context_have_switched(self);
   self->entry(self->arg);
 }
 
@@ -89,14 +90,13 @@ void gr_context_init(gr_context *context, void *base, size_t size,
               (unsigned)(self >> 32), (unsigned)self);
 }
 
-static void swap(gr_context *from, gr_context *to) {
+void gr_context_swap(gr_context *from, gr_context *to) {
   swapcontext(&from->uc, &to->uc);
 }
 
 #else
 
 // In switch_<machine>.S.
-void gr_switch_stacks(void **from_sp, void *to_sp);
 extern const char gr_switch_entry[];
 
 typedef struct first_frame {
@@ -109,17 +109,23 @@ typedef struct first_frame {
 void gr_context_begin(first_frame *first) __attribute__((used));
 
 void gr_context_begin(first_frame *first) {
-  have_switched(first->self);
+  gr_context_have_switched(first->self);
   first->entry(first->arg);
   GR_ASSERT(!"the entry of a context returned");
 }
 
 #if defined(__x86_64__)
-// Six callee-saved registers, the return address; rbx holds the argument.
-enum { SAVED_WORDS = 7, ARG_WORD = 4, RETURN_WORD = 6 };
+// Where it goes on, and the argument, which gr_switch_entry takes.
+enum { SAVED_WORDS = 2, RETURN_WORD = 0, ARG_WORD = 1 };
 #elif defined(__aarch64__)
 // x19 to x30, d8 to d15; x19 holds the argument, x30 the return address.
 enum { SAVED_WORDS = 20, ARG_WORD = 0, RETURN_WORD = 11 };
+
+void gr_switch_stacks(void **from_sp, void *to_sp);
+
+void gr_context_swap(gr_context *from, gr_context *to) {
+  gr_switch_stacks(&from->sp, to->sp);
+}
 #else
 #error "no register swap for this machine: build with GR_UCONTEXT"
 #endif
@@ -139,20 +145,10 @@ void gr_context_init(gr_context *context, void *base, size_t size,
   context->sp = sp;
 }
 
-static void swap(gr_context *from, gr_context *to) {
-  gr_switch_stacks(&from->sp, to->sp);
-}
-
 #endif
 
-void gr_context_switch(gr_context *from, gr_context *to) {
-  about_to_switch(from, to, false);
-  swap(from, to);
-  have_switched(from);
-}
-
 void gr_context_leave(gr_context *from, gr_context *to) {
-  about_to_switch(from, to, true);
-  swap(from, to);
+  gr_context_about_to_switch(from, to, true);
+  gr_context_swap(from, to);
   __builtin_unreachable();
 }

@@ -22,11 +22,19 @@ static void fifo_init(gr_fifo *q) {
   atomic_init(&q->count, 0);
 }
 
+// Only one thread at a time writes it. What orders it before a look at idle
+// processors is the barrier of gr_wake_processor.
+static void change_count(gr_fifo *q, int change) {
+  unsigned count = atomic_load_explicit(&q->count, memory_order_relaxed);
+  atomic_store_explicit(&q->count, count + (unsigned)change,
+                        memory_order_relaxed);
+}
+
 void gr_fifo_push(gr_fifo *q, gr_goroutine *g) {
   g->next = NULL;
   *q->end = g;
   q->end = &g->next;
-  atomic_fetch_add(&q->count, 1);
+  change_count(q, 1);
 }
 
 gr_goroutine *gr_fifo_pop(gr_fifo *q) {
@@ -36,7 +44,7 @@ gr_goroutine *gr_fifo_pop(gr_fifo *q) {
   q->first = g->next;
   if (!q->first)
     q->end = &q->first;
-  atomic_fetch_sub(&q->count, 1);
+  change_count(q, -1);
   return g;
 }
 
@@ -81,9 +89,11 @@ static gr_goroutine *take_global(gr_processor *p) {
     return NULL;
   gr_lock_lock(&gr_the_sched.lock);
   gr_fifo *q = &gr_the_sched.global;
-  unsigned share = atomic_load(&q->count) / atomic_load(&gr_the_sched.procs);
+  unsigned count = atomic_load_explicit(&q->count, memory_order_relaxed);
+  unsigned procs =
+      atomic_load_explicit(&gr_the_sched.procs, memory_order_relaxed);
   gr_goroutine *g = gr_fifo_pop(q);
-  for (unsigned i = 1; i < share && i < GR_RUNQ_ROOM / 2; i++) {
+  for (unsigned i = 2; i * procs <= count && i <= GR_RUNQ_ROOM / 2; i++) {
     gr_goroutine *more = gr_fifo_pop(q);
     if (!more)
       break;

@@ -18,14 +18,17 @@
 enum { SIGNAL_STACK_BYTES = 64 * 1024 };
 
 // initial-exec: the signal handler reads it, and may not allocate.
-static __thread gr_worker *self __attribute__((tls_model("initial-exec")));
+__thread gr_worker *gr_the_worker
+    __attribute__((tls_model("initial-exec"), visibility("hidden")));
 
 bool gr_enter_needs_fence;
 
+#if !(defined(__x86_64__) && defined(__ELF__))
 gr_worker *gr_worker_self(void) {
   __asm__ volatile("" ::: "memory");
-  return self;
+  return gr_the_worker;
 }
+#endif
 
 static void note_thread(gr_worker *w) {
 #ifdef __linux__
@@ -98,7 +101,7 @@ static void on_thread_end(void *value) {
     return; // it goes on on another thread
   if (!w->main->is_over)
     gr_family_end();
-  self = NULL;
+  gr_the_worker = NULL;
   free_host(w);
 }
 
@@ -115,7 +118,7 @@ static void run_scheduler_for_ever(void *arg) {
 }
 
 gr_worker *gr_worker_new_host(gr_goroutine *main) {
-  gr_worker *before = self; // whose main has ended
+  gr_worker *before = gr_the_worker; // whose main has ended
   gr_worker *w = new_worker();
   gr_stack *stack = w ? gr_stack_new() : NULL;
   if (!stack || pthread_setspecific(host_key, w) != 0) {
@@ -135,7 +138,7 @@ gr_worker *gr_worker_new_host(gr_goroutine *main) {
   gr_lock_lock(&gr_the_sched.lock);
   enlist_locked(w);
   gr_lock_unlock(&gr_the_sched.lock);
-  self = w;
+  gr_the_worker = w;
   if (before)
     free_host(before);
   note_thread(w);
@@ -191,14 +194,14 @@ static void retire(gr_worker *w) {
   gr_lock_lock(&gr_the_sched.lock);
   delist_locked(w);
   gr_lock_unlock(&gr_the_sched.lock);
-  self = NULL;
+  gr_the_worker = NULL;
   drop_signal_stack(w);
   free_worker(w);
 }
 
 static void *run_thread(void *arg) {
   gr_worker *w = arg;
-  self = w;
+  gr_the_worker = w;
   note_thread(w);
   use_signal_stack(w);
   gr_preempt_unblock();

@@ -94,9 +94,24 @@ struct gr_worker {
   gr_stack *scheduler_stack; // of a host's thread
 };
 
-// The calling thread's worker, or NULL. Not inlined, so that no compiler keeps
-// the address of a thread-local over a switch.
+// The calling thread's worker, or NULL. Read anew each time, from where the
+// present thread has it: a compiler may keep the address of a thread-local over
+// a switch.
+extern __thread gr_worker *gr_the_worker
+    __attribute__((tls_model("initial-exec"), visibility("hidden")));
+#if defined(__x86_64__) && defined(__ELF__)
+static inline gr_worker *gr_worker_self(void) {
+  gr_worker *w;
+  __asm__ volatile("movq gr_the_worker@gottpoff(%%rip), %0\n\t"
+                   "movq %%fs:(%0), %0"
+                   : "=r"(w)
+                   :
+                   : "memory");
+  return w;
+}
+#else
 GR_NOINLINE gr_worker *gr_worker_self(void);
+#endif
 
 // Whether gr_enter must make its barrier itself.
 extern bool gr_enter_needs_fence;
