@@ -133,6 +133,14 @@ struct gr_block {
 // it leaves on the stack is the caller's to remove. (install.c) [-0, +n, v]
 void gr_capture_install(lua_State *L, unsigned kind, int name);
 
+// Encodes the `count` values from this stack index on, if they are plain data
+// (see plain.c). Needs a free slot. NULL if there is anything else, or when out
+// of memory. [-0, +0, -]
+gr_block *gr_block_encode_plain(lua_State *L, int first, int count);
+
+// As gr_block_encode, which tries that first.
+gr_block *gr_block_encode_any(lua_State *L, int count, gr_values what);
+
 // A block was made (1) or freed (-1).
 void gr_block_counted(int change);
 

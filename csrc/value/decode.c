@@ -11,6 +11,8 @@
 enum {
   VALUES_MAX = 1000000, // as many as a Lua stack has room for
   DEPTH_LIMIT = 200,    // somewhat more than the encoder writes
+  ROOMY_DEPTH = 3, // of tables for which there is room from the start: each
+                   // has itself, a metatable, a key and a value there
 };
 
 typedef struct decoder {
@@ -208,7 +210,8 @@ static void fill(decoder *d, const head *h) {
   bool has_metatable = h->flags & GR_TABLE_HAS_METATABLE;
   gr_raw_table *t =
       gr_layout_is_known ? (gr_raw_table *)lua_topointer(L, -1) : NULL;
-  luaL_checkstack(L, 8, "message nested too deeply");
+  if (d->depth > ROOMY_DEPTH)
+    luaL_checkstack(L, 8, "message nested too deeply");
   if (has_metatable) {
     push_value(d);
     if (!lua_istable(L, -1))

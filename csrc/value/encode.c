@@ -459,22 +459,21 @@ static void discard(gr_encoder *e) {
   free(e->block);
 }
 
-// Without a call of Lua that may fail. NULL if there is more than plain data,
-// or too little memory.
-static gr_block *encode_plain(lua_State *L, int count, gr_values what) {
-  unsigned char first[FIRST_ROOM];
+gr_block *gr_block_encode_plain(lua_State *L, int first, int count) {
+  unsigned char bytes[FIRST_ROOM];
   gr_encoder e;
-  begin(&e, L, what, first);
-  gr_block *block = gr_plain_put(&e, count) ? finish(&e, count) : NULL;
+  begin(&e, L, GR_VALUES_SENT, bytes);
+  gr_block *block = gr_plain_put(&e, first, count) ? finish(&e, count) : NULL;
   end_seen(&e);
   if (!block)
     discard(&e);
   return block;
 }
 
-static gr_block *encode_any(lua_State *L, int count, gr_values what) {
+gr_block *gr_block_encode_any(lua_State *L, int count, gr_values what) {
   unsigned char first[FIRST_ROOM];
   gr_encoder e;
+  luaL_checkstack(L, 2, NULL);
   begin(&e, L, what, first);
   lua_pushcfunction(L, encode_protected);
   lua_insert(L, -count - 1);
@@ -495,9 +494,11 @@ static gr_block *encode_any(lua_State *L, int count, gr_values what) {
 gr_block *gr_block_encode(lua_State *L, int count, gr_values what) {
   luaL_checkstack(L, 2, NULL);
   gr_block *block =
-      what == GR_VALUES_CALL ? NULL : encode_plain(L, count, what);
+      what == GR_VALUES_CALL
+          ? NULL
+          : gr_block_encode_plain(L, lua_gettop(L) - count + 1, count);
   if (!block)
-    return encode_any(L, count, what);
+    return gr_block_encode_any(L, count, what);
   lua_pop(L, count);
   return block;
 }

@@ -179,10 +179,11 @@ void gr_encoder_put_c_function(gr_encoder *e, int index, const gr_path *p);
 
 // --- plain.c ---
 
-// Writes the `count` values on top of the stack, if they are plain data: raises
-// nothing, and calls nothing that may change them. False if there is anything
-// else, or too little memory; then what was written is to be discarded.
-bool gr_plain_put(gr_encoder *e, int count);
+// Writes the `count` values from this stack index on, if they are plain data:
+// raises nothing, and calls nothing that may change them. False if there is
+// anything else, or too little memory; then what was written is to be
+// discarded.
+bool gr_plain_put(gr_encoder *e, int first, int count);
 
 // --- path.c ---
 

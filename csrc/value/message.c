@@ -81,8 +81,11 @@ void gr_message_encode(lua_State *L, int index, gr_message *out) {
       types[out->type_id]->retain(out->pointer);
     return;
   }
-  lua_pushvalue(L, index);
-  gr_block *block = gr_block_encode(L, 1, GR_VALUES_SENT);
+  gr_block *block = gr_block_encode_plain(L, index, 1);
+  if (!block) {
+    lua_pushvalue(L, index);
+    block = gr_block_encode_any(L, 1, GR_VALUES_SENT);
+  }
   *out = (gr_message){.kind = GR_MESSAGE_BLOCK, .block = block};
 }
 

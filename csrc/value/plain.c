@@ -257,9 +257,8 @@ static void find_special(gr_encoder *e) {
   lua_pop(L, 1);
 }
 
-bool gr_plain_put(gr_encoder *e, int count) {
-  int top = lua_gettop(e->L);
-  for (int i = top - count + 1; i <= top; i++) {
+bool gr_plain_put(gr_encoder *e, int first, int count) {
+  for (int i = first; i < first + count; i++) {
     if (!e->globals && lua_istable(e->L, i))
       find_special(e);
     if (!put_root(e, i))
