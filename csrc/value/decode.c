@@ -85,20 +85,30 @@ static void push_kept(decoder *d, uint32_t object) {
 }
 
 // Puts a value where Lua has it, if a number or boolean comes next.
-static bool get_scalar(decoder *d, gr_raw *value, uint8_t *type) {
-  size_t left = (size_t)(d->end - d->at);
-  unsigned tag = left ? *d->at : GR_TAG_END;
-  if ((tag == GR_TAG_INTEGER || tag == GR_TAG_FLOAT) &&
-      left >= 1 + sizeof *value) {
-    memcpy(value, d->at + 1, sizeof *value);
-    *type = tag == GR_TAG_INTEGER ? GR_RAW_INTEGER : GR_RAW_FLOAT;
-    d->at += 1 + sizeof *value;
-    return true;
-  }
-  if (tag != GR_TAG_TRUE && tag != GR_TAG_FALSE)
+static inline bool get_scalar(decoder *d, gr_raw *value, uint8_t *type) {
+  enum { BYTES = 1 + sizeof *value };
+  if (GR_UNLIKELY(d->end - d->at < BYTES)) // left to push_value
     return false;
-  *type = tag == GR_TAG_TRUE ? GR_RAW_TRUE : GR_RAW_FALSE;
-  d->at++;
+  switch (*d->at) {
+  case GR_TAG_INTEGER:
+    *type = GR_RAW_INTEGER;
+    break;
+  case GR_TAG_FLOAT:
+    *type = GR_RAW_FLOAT;
+    break;
+  case GR_TAG_TRUE:
+    *type = GR_RAW_TRUE;
+    d->at++;
+    return true;
+  case GR_TAG_FALSE:
+    *type = GR_RAW_FALSE;
+    d->at++;
+    return true;
+  default:
+    return false;
+  }
+  memcpy(value, d->at + 1, sizeof *value);
+  d->at += BYTES;
   return true;
 }
 
@@ -109,22 +119,27 @@ static bool is_storable(lua_State *L) {
 
 // The array part is as large as it was made, and stays so while nobody else has
 // the table: but what is decoded may run functions.
-static bool has_item(const gr_raw_table *t, uint32_t i) {
-  return t && i <= t->limit && !(t->flags & GR_RAW_IS_HINT);
+static uint32_t room_of(const gr_raw_table *t, uint32_t array) {
+  if (!t || (t->flags & GR_RAW_IS_HINT))
+    return 0;
+  return t->limit < array ? t->limit : array;
 }
 
 static void fill_array(decoder *d, gr_raw_table *t, uint32_t array) {
   lua_State *L = d->L;
-  for (uint32_t i = 1; i <= array; i++) {
-    gr_raw_item *item = has_item(t, i) ? &t->items[i - 1] : NULL;
-    if (item && get_scalar(d, &item->value, &item->type))
-      continue;
+  for (uint32_t i = 0; i < array; i++) {
+    uint32_t room = room_of(t, array);
+    while (i < room && get_scalar(d, &t->items[i].value, &t->items[i].type))
+      i++;
+    if (i == array)
+      return;
     push_value(d);
-    item = has_item(t, i) && is_storable(L) ? &t->items[i - 1] : NULL;
+    gr_raw_item *item =
+        i < room_of(t, array) && is_storable(L) ? &t->items[i] : NULL;
     if (item && gr_raw_store(L, t, &item->value, &item->type))
       lua_pop(L, 1);
     else
-      lua_rawseti(L, -2, i);
+      lua_rawseti(L, -2, (lua_Integer)i + 1);
   }
 }
 

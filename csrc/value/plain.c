@@ -111,13 +111,39 @@ typedef struct head {
   uint8_t flags;
 } head;
 
+static uint32_t count_numbers(const gr_raw_item *items, uint32_t size) {
+  uint32_t n = 0;
+  while (n < size &&
+         (items[n].type == GR_RAW_INTEGER || items[n].type == GR_RAW_FLOAT))
+    n++;
+  return n;
+}
+
+static bool put_numbers(gr_encoder *e, const gr_raw_item *items,
+                        uint32_t count) {
+  enum { BYTES = 1 + sizeof(gr_raw) };
+  unsigned char *at = gr_encoder_try_reserve(e, (size_t)count * BYTES);
+  if (!at)
+    return false;
+  for (uint32_t i = 0; i < count; i++, at += BYTES) {
+    *at = items[i].type == GR_RAW_INTEGER ? GR_TAG_INTEGER : GR_TAG_FLOAT;
+    memcpy(at + 1, &items[i].value, sizeof items[i].value);
+  }
+  return true;
+}
+
 // The sequence, and what follows it in the array part.
 static bool put_items(gr_encoder *e, const gr_raw_table *t, head *h,
                       int depth) {
   uint32_t size = gr_raw_size(t), i = 0;
-  for (; i < size && !gr_raw_is_nil(t->items[i].type); i++)
-    if (!put_value(e, t->items[i].value, t->items[i].type, depth))
+  while (i < size && !gr_raw_is_nil(t->items[i].type)) {
+    const gr_raw_item *item = &t->items[i];
+    uint32_t numbers = count_numbers(item, size - i);
+    if (numbers ? !put_numbers(e, item, numbers)
+                : !put_value(e, item->value, item->type, depth))
       return false;
+    i += numbers ? numbers : 1;
+  }
   h->array = i;
   for (; i < size; i++) {
     const gr_raw_item *item = &t->items[i];
@@ -214,6 +240,18 @@ static bool put_table(gr_encoder *e, const gr_raw_table *t, int depth) {
   return put_tag(e, GR_TAG_TABLE) && put_content(e, t, depth + 1);
 }
 
+// Before the first table. False: there can be none.
+static bool find_special(gr_encoder *e) {
+  lua_State *L = e->L;
+  if (!gr_layout_is_known || !gr_modules_have_filter(L, &e->filter))
+    return false;
+  e->home = gr_home_of_copy(L);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
+  e->globals = lua_topointer(L, -1);
+  lua_pop(L, 1);
+  return true;
+}
+
 static bool put_root(gr_encoder *e, int index) {
   lua_State *L = e->L;
   gr_handle *handle;
@@ -240,29 +278,16 @@ static bool put_root(gr_encoder *e, int index) {
     handle = gr_handle_get(L, index);
     return handle && handle->object && gr_encoder_try_put_handle(e, handle);
   case LUA_TTABLE:
-    return e->globals && put_table(e, lua_topointer(L, index), 1);
+    return (e->globals || find_special(e)) &&
+           put_table(e, lua_topointer(L, index), 1);
   default:
     return false;
   }
 }
 
-// Before the first table. Without it there are none.
-static void find_special(gr_encoder *e) {
-  lua_State *L = e->L;
-  if (!gr_layout_is_known || !gr_modules_have_filter(L, &e->filter))
-    return;
-  e->home = gr_home_of_copy(L);
-  lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
-  e->globals = lua_topointer(L, -1);
-  lua_pop(L, 1);
-}
-
 bool gr_plain_put(gr_encoder *e, int first, int count) {
-  for (int i = first; i < first + count; i++) {
-    if (!e->globals && lua_istable(e->L, i))
-      find_special(e);
+  for (int i = first; i < first + count; i++)
     if (!put_root(e, i))
       return false;
-  }
   return true;
 }
