@@ -498,6 +498,64 @@ describe("go.stats().leaked", function()
     ]] }))
   end)
 
+  -- Leaked goroutines have 150 boxes, and so has main, which forgets one after
+  -- the other. The idle ones make a look at all take long enough for main to
+  -- come in between.
+  local BOXES = [[
+    local go = require("goroutines")
+    local boxes, quit, ends = {}, go.chan(), go.atomic()
+    for i = 1, 150 do
+      local box = go.chan(1)
+      boxes[i] = box
+      go(function() go.chan():recv() box:recv() end)
+    end
+    for _ = 1, 2000 do
+      local a, b = go.chan(), go.chan()
+      go(function() quit:recv() a:close() b:close() end)
+    end
+    local poller = go.spawn(function()
+      local most = 0
+      while ends:load() == 0 do
+        most = math.max(most, go.stats().leaked)
+        go.yield()
+      end
+      return most
+    end)
+    collectgarbage("generational")
+    for i = 150, 1, -1 do
+      local c, box = go.chan(), boxes[i]
+      boxes[i] = nil
+      local task = go.spawn(function() return c:recv() end)
+      while task:status() ~= "waiting" do go.yield() end
+      %s
+    end
+    ends:store(1)
+    print(select(2, poller:join()))
+  ]]
+
+  it("names nobody whose channel is just taken out of a leaked one's", function()
+    assert.equal("150\n", helper.output({ BOXES:format([[
+      box:send(c)
+      c = nil
+      collectgarbage()
+      for i = 1, math.random(200) do go.yield() end
+      c = box:recv()
+      box = nil
+      collectgarbage()
+      go.sleep(0.004)
+      c:send(true)
+    ]]), env = { GOROUTINES_PROCS = 4 } }))
+  end)
+
+  it("names nobody who has just been sent something for the last time", function()
+    assert.equal("150\n", helper.output({ BOXES:format([[
+      c:send(true)
+      c, box = nil, nil
+      collectgarbage()
+      go.sleep(0.003)
+    ]]), env = { GOROUTINES_PROCS = 4 } }))
+  end)
+
   it("disturbs nobody, however often it is asked", function()
     assert.equal("10000\n", helper.output({ [[
       local go = require("goroutines")
