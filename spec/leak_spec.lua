@@ -431,8 +431,7 @@ describe("go.stats().leaked", function()
     assert.equal("0\n3\n", helper.output({ [[
       local go = require("goroutines")
       local own, other = go.chan(), go.chan(1)
-      go(function() other:send(1) other:send(2) end)
-      go(function() other:send(3) end)
+      for _ = 1, 2 do go(function() other:send(1) other:send(2) end) end
       go(function()
         while #other == 0 do go.yield() end
         go.sleep(0.02)
@@ -440,7 +439,9 @@ describe("go.stats().leaked", function()
         own:send(1)
         own, other = nil, nil
         collectgarbage()
-        repeat go.sleep(0.01) until go.stats().leaked > 0
+        local deadline = go.now() + 5
+        repeat go.sleep(0.01)
+        until go.stats().leaked == 3 or go.now() > deadline
         print(go.stats().leaked)
         os.exit(0)
       end)
@@ -499,8 +500,8 @@ describe("go.stats().leaked", function()
   end)
 
   -- Leaked goroutines have 150 boxes, and so has main, which forgets one after
-  -- the other. The idle ones make a look at all take long enough for main to
-  -- come in between.
+  -- the other. The idle ones, whose channels have messages, make a look at all
+  -- take long enough for main to come in between.
   local BOXES = [[
     local go = require("goroutines")
     local boxes, quit, ends = {}, go.chan(), go.atomic()
@@ -510,7 +511,9 @@ describe("go.stats().leaked", function()
       go(function() go.chan():recv() box:recv() end)
     end
     for _ = 1, 2000 do
-      local a, b = go.chan(), go.chan()
+      local a, b = go.chan(1), go.chan(1)
+      a:send(1)
+      b:send(1)
       go(function() quit:recv() a:close() b:close() end)
     end
     local poller = go.spawn(function()

@@ -59,6 +59,7 @@ typedef struct search {
 static gr_lock one_search = GR_LOCK_STATIC(GR_RANK_SEARCH);
 
 // --- who waits ---
+
 static bool is_waiting(gr_goroutine *g) {
   return atomic_load_explicit(&g->status, memory_order_acquire) == GR_WAITING;
 }
@@ -209,15 +210,23 @@ static void add_wait_of(search *s, gr_goroutine *g, uint32_t vertex) {
 
 // --- what they have ---
 
-// The goroutine or channel `from` has a reference to it. Of interest is what
-// somebody waits on, and what may have messages.
+static bool has_messages(gr_channel *c) {
+  gr_lock_lock(&c->lock);
+  bool has = c->count > 0 || !gr_list_is_empty(&c->senders);
+  gr_lock_unlock(&c->lock);
+  return has;
+}
+
+// The goroutine `from` has it. Of interest is what somebody waits on, and what
+// has messages.
 static void on_handle(void *arg, const gr_handle *handle) {
   search *s = arg;
   if (!handle->object)
     return;
-  uint32_t vertex = handle->type == s->channel_type
-                        ? add_channel(s, handle->object)
-                        : gr_reach_find(&s->graph, handle->object);
+  uint32_t vertex = gr_reach_find(&s->graph, handle->object);
+  if (!vertex && handle->type == s->channel_type &&
+      has_messages(handle->object))
+    vertex = add_channel(s, handle->object);
   gr_reach_link(&s->graph, s->from, vertex);
 }
 
