@@ -5,7 +5,7 @@
 //
 // Lock order, outermost first (a lock may be taken while any of those before
 // it is held, never the other way round):
-//   task < cond < other sync objects < channel (several: by address),
+//   search < task < cond < other sync objects < channel (several: by address),
 //   descriptor < deadlines < scheduler < leaf locks
 // The debug build checks it.
 #ifndef GR_LOCK_H
@@ -14,7 +14,8 @@
 #include "base/base.h"
 
 typedef enum gr_lock_rank {
-  GR_RANK_TASK = 1,
+  GR_RANK_SEARCH = 1, // for leaked goroutines
+  GR_RANK_TASK,
   GR_RANK_COND,      // a waiter lets its mutex go while it is held
   GR_RANK_SYNC,      // mutexes and the like
   GR_RANK_CHANNEL,   // several may be held, in address order

@@ -232,7 +232,7 @@ static int go_stats(lua_State *L) {
   gr_stack_count(&stacks, &unguarded);
   lua_createtable(L, 0, 24);
   gr_enter();
-  gr_leaks leaks = gr_leaks_find();
+  gr_leaks leaks = gr_leaks_find(&gr_channel_type);
   gr_leave();
   free(leaks.ids);
   put(L, "goroutines", atomic_load(&gr_family_self()->count));

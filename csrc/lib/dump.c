@@ -168,7 +168,7 @@ char *gr_dump_live(void) {
   gr_enter();
   gr_task **tasks = all_tasks(&count);
   if (tasks)
-    all.leaks = gr_leaks_find();
+    all.leaks = gr_leaks_find(&gr_channel_type);
   for (size_t i = 0; tasks && i < count; i++) {
     add_task(&all, tasks[i]);
     gr_task_release(tasks[i]);

@@ -97,6 +97,16 @@ void gr_channel_drain(gr_channel *c) {
   }
 }
 
+void gr_channel_each_locked(const gr_channel *c, uint32_t most,
+                            void (*visit)(void *arg, const gr_message *message),
+                            void *arg) {
+  for (uint32_t i = 0; i < c->count && most > 0; i++, most--)
+    visit(arg, &c->ring[(c->head + i) % c->room]);
+  const gr_link *end = &c->senders.head;
+  for (gr_link *at = end->next; at != end && most > 0; at = at->next, most--)
+    visit(arg, GR_CONTAINER(at, gr_waiter, link)->message);
+}
+
 // --- trying ---
 
 bool gr_channel_try_send_locked(gr_channel *c, gr_message *message, bool *ok,

@@ -67,7 +67,13 @@ bool gr_channel_offer(gr_channel *c, gr_message *message, gr_goroutine **woken);
 // Drops what is buffered.
 void gr_channel_drain(gr_channel *c);
 
-// --- for select.c; under the lock ---
+// --- for select.c and leak.c; under the lock ---
+
+// Calls visit for the messages that it has: buffered, or of a sender who waits.
+// For so many of them at most.
+void gr_channel_each_locked(const gr_channel *c, uint32_t most,
+                            void (*visit)(void *arg, const gr_message *message),
+                            void *arg);
 
 // Try the operation. True if it was done: *ok tells whether a message was
 // exchanged (else the channel is closed); *woken is to be made runnable.

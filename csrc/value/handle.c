@@ -166,6 +166,29 @@ static void push_metatable(lua_State *L, const gr_handle_type *type) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, type);
 }
 
+// --- looking at them ---
+
+// What keeps this sound in a state that is not the caller's: nobody runs it,
+// and one who waits has called a C function of ours. So each Lua thread of the
+// state is where it may be used: in a C function or a hook, yielded, or not
+// begun. Reading tables makes nothing, and runs neither a collector nor Lua
+// code; all it needs is room on the stack, of which Lua gives every C function
+// LUA_MINSTACK slots besides its arguments.
+bool gr_handle_each(lua_State *L,
+                    void (*visit)(void *arg, const gr_handle *handle),
+                    void *arg) {
+  enum { TABLE_KEY_VALUE = 3 };
+  if (lua_gettop(L) > LUA_MINSTACK - TABLE_KEY_VALUE)
+    return false;
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &table_key) == LUA_TTABLE) {
+    lua_pushnil(L);
+    for (; lua_next(L, -2); lua_pop(L, 1))
+      visit(arg, lua_touserdata(L, -1));
+  }
+  lua_pop(L, 1);
+  return true;
+}
+
 // --- making them ---
 
 static int push_protected(lua_State *L) {

@@ -71,6 +71,13 @@ void gr_handle_release(gr_handle *handle);
 // finalize. After that.
 void gr_handle_release_late(gr_home *home);
 
+// Calls visit for each handle in the state whose main thread L is, which may be
+// another goroutine's that is kept from running; see handle.c. False, and none
+// is visited, if L has not enough room on its stack for looking.
+bool gr_handle_each(lua_State *L,
+                    void (*visit)(void *arg, const gr_handle *handle),
+                    void *arg);
+
 // How many handle userdata exist in all states.
 unsigned gr_handle_count(void);
 

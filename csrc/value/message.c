@@ -216,6 +216,23 @@ bool gr_message_equal(const gr_message *a, const gr_message *b) {
   }
 }
 
+// --- what they hold ---
+
+void gr_message_each_handle(const gr_message *message,
+                            void (*visit)(void *arg, const gr_handle_type *type,
+                                          void *object),
+                            void *arg) {
+  if (message->kind == GR_MESSAGE_HANDLE)
+    visit(arg, types[message->type_id], message->pointer);
+  if (message->kind != GR_MESSAGE_BLOCK ||
+      atomic_load(&message->block->refs.count) != 1)
+    return;
+  const gr_block *block = message->block;
+  for (uint32_t i = 0; i < block->handle_count; i++)
+    if (!block->handles[i].is_owner)
+      visit(arg, block->handles[i].type, block->handles[i].object);
+}
+
 gr_block *gr_block_retain(gr_block *block) {
   gr_refs_retain(&block->refs);
   return block;

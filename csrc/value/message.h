@@ -92,6 +92,13 @@ bool gr_message_equal(const gr_message *a, const gr_message *b);
 bool gr_message_is_string(const gr_message *message, const char *bytes,
                           size_t len);
 
+// Calls visit for each reference to a handle's object that nobody has but the
+// message: not for those in a block that others have, too.
+void gr_message_each_handle(const gr_message *message,
+                            void (*visit)(void *arg, const gr_handle_type *type,
+                                          void *object),
+                            void *arg);
+
 gr_block *gr_block_retain(gr_block *block);
 void gr_block_release(gr_block *block); // NULL is nothing
 
