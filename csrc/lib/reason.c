@@ -190,7 +190,7 @@ static unsigned alive_in(const gr_group *group) {
 
 void gr_reason_add_object(gr_report *r, const gr_goroutine *g) {
   const void *object = g->wait_object;
-  switch (g->wait_kind) {
+  switch (atomic_load_explicit(&g->wait_kind, memory_order_relaxed)) {
   case GR_WAIT_SEND:
     add_channel(r, "send on", object);
     break;

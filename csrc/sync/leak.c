@@ -122,7 +122,7 @@ static bool is_timed(gr_goroutine *g) {
 static bool is_in_question(gr_goroutine *g) {
   if (!is_waiting(g) || !is_open(g) || is_timed(g))
     return false;
-  switch (g->wait_kind) {
+  switch (atomic_load_explicit(&g->wait_kind, memory_order_relaxed)) {
   case GR_WAIT_SEND:
   case GR_WAIT_RECV:
   case GR_WAIT_SELECT:
@@ -186,7 +186,7 @@ static void add_user(search *s, gr_object *object, uint32_t vertex) {
 }
 
 static void add_wait_of(search *s, gr_goroutine *g, uint32_t vertex) {
-  switch (g->wait_kind) {
+  switch (atomic_load_explicit(&g->wait_kind, memory_order_relaxed)) {
   case GR_WAIT_SELECT_NONE:
     break;
   case GR_WAIT_SEND:

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // How Lua lays out tables, strings and userdata in memory, for which its API
-// has no word. It is the same in all of Lua 5.4; that the Lua that is there
+// has no word. It has been the same since 5.4.1; that the Lua that is there
 // does so, too, is found out at start, with an allocator that knows where each
 // block lies and how large it is. If anything is not as expected, nobody looks
 // at a table but by the API.
