@@ -33,6 +33,7 @@ enum {
   SLAB_STACKS = 16,
   WARM_MAX = 4096,        // free stacks that may keep their memory
   KEEP_BYTES = 16 * 1024, // of each of those, from the top
+  LOOK_BYTES = 64 * 1024, // below that, in which memory is looked for
 };
 
 static struct {
@@ -175,11 +176,14 @@ static bool is_touched(char *from, size_t bytes) {
 
 // Gives all memory but the topmost KEEP_BYTES back to the system. Few stacks
 // have more, and to look is cheap: taking memory away interrupts all threads.
+// It takes longer the further one looks, and stacks grow downwards: what has
+// memory deep down alone, below a frame larger than that, keeps it.
 static void cool(gr_stack *stack) {
   if (stack->size <= KEEP_BYTES)
     return;
   size_t bytes = stack->size - KEEP_BYTES;
-  if (is_touched(stack->base, bytes))
+  size_t near = bytes < LOOK_BYTES ? bytes : LOOK_BYTES;
+  if (is_touched(stack->base + bytes - near, near))
     madvise(stack->base, bytes, MADV_DONTNEED);
 }
 
