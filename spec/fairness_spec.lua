@@ -150,6 +150,82 @@ describe("a crowd of sleepers", function()
   end)
 end)
 
+-- What one that sleeps for `pause` seconds again and again finds until `stop` is
+-- closed: how late it goes on at the latest, and how often it did.
+local function sleeper(stop, pause)
+  return go.spawn(function()
+    local worst, times = 0, 0
+    while not stop:is_closed() do
+      local due = go.now() + pause
+      go.sleep(pause)
+      worst, times = math.max(worst, go.now() - due), times + 1
+    end
+    return { worst = worst, times = times }
+  end)
+end
+
+-- Some goroutines compute, and are made to give way to another.
+local function interrupt_some()
+  local stop = go.chan()
+  local a, b = hog(stop), hog(stop)
+  use_cpu(0.02, 0.001)
+  stop:close()
+  result(a)
+  result(b)
+end
+
+describe("a crowd that is woken at once", function()
+  it("does not keep waiting what is due", function()
+    helper.each_procs({ 1, 2 }, function()
+      local n <const> = helper.times(20000)
+      local gate, up, done = go.chan(), go.chan(n), go.chan(n)
+      for _ = 1, n do
+        go(function()
+          up:send(true)
+          gate:recv()
+          for _ = 1, 2000 do end
+          done:send(true)
+        end)
+      end
+      for _ = 1, n do
+        up:recv()
+      end
+      interrupt_some() -- those woken over channels go before what computes then
+      local over = go.chan()
+      local task = sleeper(over, 0.005)
+      gate:close()
+      for _ = 1, n do
+        done:recv()
+      end
+      over:close()
+      local worst = result(task).worst
+      assert.is_true(worst < helper.within(0.03), worst)
+    end)
+  end)
+end)
+
+describe("a thousand sleepers that are always due", function()
+  it("do not keep a pair from going on, nor one that computes", function()
+    helper.each_procs({ 1, 2 }, function()
+      local stop, sleepers = go.chan(), {}
+      local of_pair, of_hog = pair(stop, 1), hog(stop)
+      for i = 1, 1000 do
+        sleepers[i] = sleeper(stop, 0.0001)
+      end
+      use_cpu(0.5)
+      stop:close()
+      local times = 0
+      for i = 1, 1000 do
+        times = times + result(sleepers[i]).times
+      end
+      local rounds, computed = result(of_pair), result(of_hog)
+      assert.is_true(rounds > 500, rounds)
+      assert.is_true(computed > 100000, computed)
+      assert.is_true(times > 1000, times)
+    end)
+  end)
+end)
+
 describe("one that yields", function()
   -- How often it gets its turn beside others while 0.3 s of CPU time are used.
   local function turns_beside(start_others)

@@ -72,8 +72,7 @@ gr_goroutine *gr_deadlock_check_locked(void) {
   gr_sched *s = &gr_the_sched;
   if (gr_any_busy_locked() || atomic_load(&s->searching) ||
       atomic_load(&s->monitor_fires) || atomic_load(&s->outside_waits) ||
-      has_deadlines() || atomic_load(&s->woken.count) ||
-      atomic_load(&s->global.count))
+      has_deadlines() || gr_count_woken(s) || atomic_load(&s->global.count))
     return NULL;
   gr_goroutine *victim = NULL;
   for (gr_link *at = s->families.head.next; at != &s->families.head && !victim;

@@ -190,7 +190,7 @@ static gr_goroutine *steal(gr_processor *self, sighting *seen,
 
 static bool has_shared_work(gr_worker *w) {
   gr_sched *s = &gr_the_sched;
-  return atomic_load_explicit(&s->woken.count, memory_order_relaxed) ||
+  return gr_count_woken(s) ||
          atomic_load_explicit(&s->global.count, memory_order_relaxed) ||
          atomic_load_explicit(&w->bound_ready, memory_order_relaxed) ||
          atomic_load_explicit(&s->stopping, memory_order_relaxed);

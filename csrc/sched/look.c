@@ -57,7 +57,7 @@ static bool retake_locked(gr_worker *w, gr_processor *p) {
 
 static bool others_wait_locked(gr_processor *p, gr_worker *w) {
   gr_sched *s = &gr_the_sched;
-  return atomic_load(&s->global.count) || atomic_load(&s->woken.count) ||
+  return atomic_load(&s->global.count) || gr_count_woken(s) ||
          atomic_load(&p->runq.next) || gr_runq_count(&p->runq) ||
          atomic_load(&w->bound_ready) || p->id >= atomic_load(&s->procs);
 }
@@ -239,7 +239,7 @@ void gr_look_at_workers(gr_round *r) {
     gr_lock_unlock(&s->lock);
     return;
   }
-  r->woken = atomic_load(&s->woken.count);
+  r->woken = gr_count_woken(s);
   bool any_woken = r->woken > 0;
   r->any_busy = gr_any_busy_locked();
   for (gr_link *at = s->workers.head.next; at != &s->workers.head;

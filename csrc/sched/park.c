@@ -41,8 +41,8 @@ static void wake_for_next(gr_patience *at, unsigned max) {
   gr_wake_processor();
 }
 
-// What was in the next slot has to wait. Beside goroutines that compute it is
-// one of those that were woken: in the queue it would wait for their slices.
+// What was in the next slot has to wait. Beside goroutines that compute it goes
+// before them: in the queue it would wait for their slices.
 static void displace(gr_processor *p, gr_goroutine *g) {
   uint64_t last_ns =
       atomic_load_explicit(&gr_the_sched.preempted_at_ns, memory_order_relaxed);
@@ -51,7 +51,7 @@ static void displace(gr_processor *p, gr_goroutine *g) {
   if (GR_LIKELY(last_ns + COMPUTED_NS < now_ns) || gr_is_patient(g))
     gr_push_local(p, g);
   else
-    gr_push_shared(&gr_the_sched.woken, g);
+    gr_push_shared(&gr_the_sched.displaced, g);
 }
 
 static void ready(gr_goroutine *g, bool is_new) {
@@ -280,7 +280,7 @@ static void commit_yield(gr_goroutine *g, void *arg) {
 bool gr_others_wait(gr_worker *w) {
   gr_processor *p = atomic_load_explicit(&w->p, memory_order_relaxed);
   return gr_fifo_has_any(&gr_the_sched.global) ||
-         gr_fifo_has_any(&gr_the_sched.woken) ||
+         gr_count_woken(&gr_the_sched) ||
          atomic_load_explicit(&p->runq.next, memory_order_relaxed) ||
          gr_runq_count(&p->runq) != 0 ||
          atomic_load_explicit(&w->bound_ready, memory_order_relaxed);

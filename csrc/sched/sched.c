@@ -2,10 +2,11 @@
 // Queues, and choosing what runs next.
 //
 // Order in which a worker takes goroutines: its bound one; woken by time or
-// events; the next slot (which inherits the slice); its ring; the global
-// queue; other processors. Every 61st slice begins with the global queue, so
-// that what is made runnable here without end cannot hide it; and in every 8th
-// what is woken comes after the processor's own, for the same reason.
+// events, or displaced, in turn; the next slot (which inherits the slice); its
+// ring; the global queue; other processors. Every 61st slice begins with the
+// global queue, so that what is made runnable here without end cannot hide it;
+// and in every 8th what is woken comes after the processor's own, for the same
+// reason.
 #include "sched/sched.h"
 
 #include "sched/examine.h"
@@ -80,6 +81,18 @@ static gr_goroutine *take_shared(gr_fifo *q) {
   gr_lock_lock(&gr_the_sched.lock);
   gr_goroutine *g = gr_fifo_pop(q);
   gr_lock_unlock(&gr_the_sched.lock);
+  return g;
+}
+
+// Whoever is taken begins a slice: so they take turns by its number.
+static gr_goroutine *take_woken(unsigned slice) {
+  gr_sched *s = &gr_the_sched;
+  if (GR_LIKELY(!gr_count_woken(s)))
+    return NULL;
+  bool displaced_first = slice % 2 == 0;
+  gr_goroutine *g = take_shared(displaced_first ? &s->displaced : &s->woken);
+  if (!g)
+    g = take_shared(displaced_first ? &s->woken : &s->displaced);
   return g;
 }
 
@@ -169,14 +182,14 @@ static gr_goroutine *take(gr_worker *w, gr_processor *p, bool *inherits) {
     else
       g = take_shared(&gr_the_sched.global);
   }
-  if (!g && !own_first && (g = take_shared(&gr_the_sched.woken)))
+  if (!g && !own_first && (g = take_woken(slice)))
     keep_rest(w, p);
   if (!g && (g = gr_runq_pop_next(&p->runq)))
     *inherits = true;
   if (!g)
     g = gr_runq_pop(&p->runq);
   if (!g && own_first)
-    g = take_shared(&gr_the_sched.woken);
+    g = take_woken(slice);
   if (!g)
     g = take_global(p);
   return g;
@@ -367,6 +380,7 @@ void gr_sched_loop(gr_worker *w) {
 void gr_sched_init(void) {
   gr_sched *s = &gr_the_sched;
   fifo_init(&s->woken);
+  fifo_init(&s->displaced);
   fifo_init(&s->global);
   gr_list_init(&s->workers);
   gr_list_init(&s->families);

@@ -37,8 +37,11 @@ typedef struct gr_sched {
   gr_lock lock;
 
   // Guarded by lock.
-  gr_fifo woken;  // by time or by events from outside: go first
-  gr_fifo global; // used up their slice, or yielded
+  // Go first, one of each in turn: a crowd of either kind does not keep the
+  // other waiting.
+  gr_fifo woken;     // by time or by events from outside
+  gr_fifo displaced; // by others, and others were woken after them
+  gr_fifo global;    // used up their slice, or yielded
   gr_processor *idle_processors;
   gr_worker *idle_workers;    // asleep, without a processor
   gr_list workers;            // all
@@ -178,6 +181,12 @@ gr_goroutine *gr_fifo_pop(gr_fifo *q);          // under the lock
 
 static inline bool gr_fifo_has_any(gr_fifo *q) { // a hint
   return atomic_load_explicit(&q->count, memory_order_relaxed) != 0;
+}
+
+// How many are to go first. A hint, but under the lock.
+static inline unsigned gr_count_woken(gr_sched *s) {
+  return atomic_load_explicit(&s->woken.count, memory_order_relaxed) +
+         atomic_load_explicit(&s->displaced.count, memory_order_relaxed);
 }
 
 // Fires what has expired on the processor, which its holder does now and then.

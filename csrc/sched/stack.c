@@ -33,6 +33,9 @@ enum {
   SLAB_STACKS = 16,
   WARM_MAX = 4096,        // free stacks that may keep their memory
   KEEP_BYTES = 16 * 1024, // of each of those, from the top
+  LOOK_BYTES = 64 * 1024, // below that, in which memory is looked for
+  LOOK_TURN = 8,          // in each such stack, until one has some,
+  LOOKS = 64,             // then in so many, one after the other
 };
 
 static struct {
@@ -40,8 +43,9 @@ static struct {
   size_t size;    // of new stacks
   gr_stack *warm; // free, of this size, touched
   uint32_t warm_count;
-  gr_stack *cold; // free, of this size, without memory below KEEP_BYTES
-  uint32_t free, reserved; // so many of those that are free
+  gr_stack *cold; // free, of this size, mostly without memory below KEEP_BYTES
+  uint32_t passed_over, looks_left; // see is_looked_at_locked
+  uint32_t free, reserved;          // so many of those that are free
   uint32_t all, unguarded;
   uint32_t guards_left; // stacks that may still get a guard by mprotect
   bool no_guard_install;
@@ -173,14 +177,30 @@ static bool is_touched(char *from, size_t bytes) {
 #endif
 }
 
-// Gives all memory but the topmost KEEP_BYTES back to the system. Few stacks
-// have more, and to look is cheap: taking memory away interrupts all threads.
-static void cool(gr_stack *stack) {
+// Few stacks have much memory, and those of the same program have alike: not
+// every one is looked at.
+static bool is_looked_at_locked(void) {
+  bool looks = pool.looks_left > 0 || ++pool.passed_over >= LOOK_TURN;
+  if (looks) {
+    pool.passed_over = 0;
+    pool.looks_left -= pool.looks_left > 0;
+  }
+  return looks;
+}
+
+// Gives all memory but the topmost KEEP_BYTES back to the system, if there is
+// any: to look is cheap beside that, which interrupts all threads. It takes
+// longer the further one looks, and stacks grow downwards: one that has memory
+// deep down alone, below a frame larger than that, keeps it.
+static bool cool(gr_stack *stack) {
   if (stack->size <= KEEP_BYTES)
-    return;
+    return false;
   size_t bytes = stack->size - KEEP_BYTES;
-  if (is_touched(stack->base, bytes))
+  size_t near = bytes < LOOK_BYTES ? bytes : LOOK_BYTES;
+  bool is_deep = is_touched(stack->base + bytes - near, near);
+  if (is_deep)
     madvise(stack->base, bytes, MADV_DONTNEED);
+  return is_deep;
 }
 
 void gr_stack_free(gr_stack *stack) {
@@ -192,12 +212,15 @@ void gr_stack_free(gr_stack *stack) {
     pool.warm_count++;
     pool.free++;
   }
-  gr_lock_unlock(&pool.lock);
-  if (warm)
-    return;
-  cool(stack);
-  gr_lock_lock(&pool.lock);
-  if (stack->size == pool.size) {
+  bool looks = !warm && is_looked_at_locked();
+  if (looks) {
+    gr_lock_unlock(&pool.lock);
+    bool was_deep = cool(stack);
+    gr_lock_lock(&pool.lock);
+    if (was_deep)
+      pool.looks_left = LOOKS;
+  }
+  if (!warm && stack->size == pool.size) {
     stack->next = pool.cold;
     pool.cold = stack;
     pool.free++;

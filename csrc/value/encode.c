@@ -10,7 +10,9 @@
 #include "value/encoder.h"
 
 enum {
-  FIRST_ROOM = 512, // on the stack: blocks are then made of the size they need
+  // On the stack, of which this is to be in one page together with what a
+  // goroutine has there anyway. Blocks are then made of the size they need.
+  FIRST_ROOM = 256,
   SHORT_MAX = 255,
 };
 
@@ -221,6 +223,17 @@ bool gr_encoder_try_put_handle(gr_encoder *e, const gr_handle *handle) {
   return true;
 }
 
+// Not inline: put_value calls itself, and this has much on the stack.
+static GR_NOINLINE void refuse_userdata(gr_encoder *e, int index,
+                                        const gr_path *p) {
+  char what[100];
+  const char *name = "userdata";
+  if (luaL_getmetafield(e->L, index, "__name") == LUA_TSTRING)
+    name = lua_tostring(e->L, -1);
+  snprintf(what, sizeof what, "a userdata (%.60s)", name);
+  gr_encoder_refuse(e, what, p);
+}
+
 static void put_userdata(gr_encoder *e, int index, const gr_path *p) {
   gr_handle *handle = gr_handle_get(e->L, index);
   if (handle && handle->object) {
@@ -231,14 +244,8 @@ static void put_userdata(gr_encoder *e, int index, const gr_path *p) {
   if (!e->globals)
     gr_encoder_find_modules(e);
   gr_encoder_update_modules(e);
-  if (gr_encoder_put_otherwise(e, index, false, p))
-    return;
-  char what[100];
-  const char *name = "userdata";
-  if (luaL_getmetafield(e->L, index, "__name") == LUA_TSTRING)
-    name = lua_tostring(e->L, -1);
-  snprintf(what, sizeof what, "a userdata (%.60s)", name);
-  gr_encoder_refuse(e, what, p);
+  if (!gr_encoder_put_otherwise(e, index, false, p))
+    refuse_userdata(e, index, p);
 }
 
 // A key and its value, which are the top two of the stack. Array items come
@@ -473,7 +480,9 @@ gr_block *gr_block_encode_plain(lua_State *L, int first, int count) {
 gr_block *gr_block_encode_any(lua_State *L, int count, gr_values what) {
   unsigned char first[FIRST_ROOM];
   gr_encoder e;
-  luaL_checkstack(L, 2, NULL);
+  // Also what it wants itself: allocating takes much of the C stack, of which
+  // more is in use there.
+  luaL_checkstack(L, 3 + LUA_MINSTACK + GR_SLOTS, NULL);
   begin(&e, L, what, first);
   lua_pushcfunction(L, encode_protected);
   lua_insert(L, -count - 1);

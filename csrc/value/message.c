@@ -103,8 +103,9 @@ static void push_and_release(lua_State *L, gr_block *block) {
     lua_error(L);
 }
 
-// From a copy on the stack, which may be left by an error.
-enum { SMALL_BYTES = 512 };
+// From a copy on the stack, which may be left by an error. Not much of that: it
+// is to be in one page.
+enum { SMALL_BYTES = 256 };
 static GR_NOINLINE void release_and_push(lua_State *L, gr_block *block) {
   union {
     gr_block block;

@@ -244,16 +244,57 @@ static bool can_be_required(lua_State *L, const char *name) {
   return is_on_path(L, root, "cpath");
 }
 
+static const void **place_of(const gr_modules_seen *seen, const void *table) {
+  uint64_t hash = (uint64_t)(uintptr_t)table * 0x9E3779B97F4A7C15u;
+  uint32_t i = (uint32_t)(hash >> 32) & (seen->room - 1);
+  while (seen->tables[i] && seen->tables[i] != table)
+    i = (i + 1) & (seen->room - 1);
+  return &seen->tables[i];
+}
+
+bool gr_modules_may_have_table(const gr_modules_seen *seen, const void *table) {
+  return gr_modules_may_have(seen, table) && seen->room > 0 &&
+         *place_of(seen, table);
+}
+
+// The filter is on top. [-0, +0]
+static void grow_tables(lua_State *L, gr_modules_seen *seen) {
+  enum { ROOM_MIN = 64 };
+  gr_modules_seen old = *seen;
+  uint32_t room = old.room ? 2 * old.room : ROOM_MIN;
+  const void **tables = lua_newuserdatauv(L, room * sizeof *tables, 0);
+  memset(tables, 0, room * sizeof *tables);
+  seen->tables = tables;
+  seen->room = room;
+  for (uint32_t i = 0; i < old.room; i++)
+    if (old.tables[i])
+      *place_of(seen, old.tables[i]) = old.tables[i];
+  lua_setiuservalue(L, -2, 1);
+}
+
+// Notes the object at the index in the filter.
+static void note(lua_State *L, int object) {
+  const void *address = lua_topointer(L, object);
+  unsigned bit = gr_modules_bit(address);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &filter_key);
+  gr_modules_seen *seen = lua_touserdata(L, -1);
+  if (lua_istable(L, object)) {
+    if (2 * seen->count >= seen->room)
+      grow_tables(L, seen);
+    const void **place = place_of(seen, address);
+    seen->count += !*place;
+    *place = address;
+  }
+  seen->words[bit / 64] |= (uint64_t)1 << bit % 64;
+  lua_pop(L, 1);
+}
+
 // Gives the object on top the name below it, unless it has one. [-2, +0]
 static void set_name(lua_State *L, int index) {
   lua_pushvalue(L, -1);
   if (lua_rawget(L, index) == LUA_TNIL) {
     lua_pop(L, 1);
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &filter_key);
-    gr_modules_seen *seen = lua_touserdata(L, -1);
-    lua_pop(L, 1);
-    unsigned bit = gr_modules_bit(lua_topointer(L, -1));
-    seen->words[bit / 64] |= (uint64_t)1 << bit % 64;
+    note(L, lua_gettop(L));
     lua_insert(L, -2);
     lua_rawset(L, index);
   } else {
@@ -365,7 +406,7 @@ void gr_modules_push(lua_State *L) {
     return;
   luaL_checkstack(L, LUA_MINSTACK, NULL);
   lua_pop(L, 1);
-  gr_modules_seen *seen = lua_newuserdatauv(L, sizeof *seen, 0);
+  gr_modules_seen *seen = lua_newuserdatauv(L, sizeof *seen, 1);
   memset(seen, 0, sizeof *seen);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &filter_key);
   lua_newtable(L);

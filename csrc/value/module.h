@@ -22,7 +22,9 @@ void gr_modules_push(lua_State *L);
 // have names. It lives as long as the state.
 typedef struct gr_modules_seen {
   uint64_t words[64];
-  uint64_t loaded; // what package.loaded had, as one number
+  uint64_t loaded;     // what package.loaded had, as one number
+  const void **tables; // those with names, by their hash; in a user value
+  uint32_t count, room;
 } gr_modules_seen;
 
 static inline unsigned gr_modules_bit(const void *object) {
@@ -34,6 +36,10 @@ static inline bool gr_modules_may_have(const gr_modules_seen *seen,
   unsigned bit = gr_modules_bit(object);
   return seen->words[bit / 64] >> bit % 64 & 1;
 }
+
+// Of a table, without Lua: false if it has no name. (A new one may be where one
+// with a name was, so that true is no more than a hint, either.)
+bool gr_modules_may_have_table(const gr_modules_seen *seen, const void *table);
 
 // NULL: there are no names but those of the image. [-0, +0, v]
 const gr_modules_seen *gr_modules_filter(lua_State *L);

@@ -103,7 +103,7 @@ static bool is_special(const gr_encoder *e, const gr_raw_table *t) {
   size_t len;
   return t->metatable || t == e->globals ||
          (e->home && gr_image_name(e->home, t, &len)) ||
-         (e->filter && gr_modules_may_have(e->filter, t));
+         (e->filter && gr_modules_may_have_table(e->filter, t));
 }
 
 typedef struct head {
@@ -158,35 +158,48 @@ static bool put_items(gr_encoder *e, const gr_raw_table *t, head *h,
   return true;
 }
 
-// The names of all fields at once, if there are no other keys, nor too many.
-static bool put_fields(gr_encoder *e, const gr_raw_table *t, head *h) {
+static bool is_field(const gr_raw_node *node) {
+  return !gr_raw_is_nil(node->type);
+}
+
+// How many bytes the names of all fields are; 0 if there are none, too many, or
+// keys of another kind.
+static size_t measure_fields(const gr_raw_table *t) {
   uint32_t fields = 0, count = gr_raw_node_count(t);
-  size_t before = e->len, len = 0;
-  uint64_t hash;
-  unsigned char *at =
-      gr_encoder_try_reserve(e, sizeof hash + 1 + GR_SHAPE_BYTES);
-  if (!at)
-    return false;
-  unsigned char *names = at + sizeof hash + 1;
-  e->len = before;
+  size_t len = 0;
   for (uint32_t i = 0; i < count; i++) {
     const gr_raw_node *node = &t->nodes[i];
     const gr_raw_string *s = node->key.object;
-    if (gr_raw_is_nil(node->type))
+    if (!is_field(node))
       continue;
-    if (node->key_type != GR_RAW_SHORT_STRING || ++fields > GR_SHAPE_FIELDS ||
-        len + 1 + s->short_len > GR_SHAPE_BYTES)
-      return true;
-    names[len] = s->short_len;
-    copy_short(names + len + 1, s->bytes, s->short_len);
+    if (node->key_type != GR_RAW_SHORT_STRING || ++fields > GR_SHAPE_FIELDS)
+      return 0;
     len += 1 + (size_t)s->short_len;
   }
-  if (fields == 0)
+  return len <= GR_SHAPE_BYTES ? len : 0;
+}
+
+// The names at once, where that is possible.
+static bool put_fields(gr_encoder *e, const gr_raw_table *t, head *h) {
+  size_t len = measure_fields(t);
+  uint64_t hash;
+  if (len == 0)
     return true;
+  unsigned char *at = gr_encoder_try_reserve(e, sizeof hash + 1 + len);
+  if (!at)
+    return false;
+  unsigned char *names = at + sizeof hash + 1, *name = names;
+  for (const gr_raw_node *node = t->nodes; name < names + len; node++) {
+    const gr_raw_string *s = node->key.object;
+    if (!is_field(node))
+      continue;
+    *name = s->short_len;
+    copy_short(name + 1, s->bytes, s->short_len);
+    name += 1 + (size_t)s->short_len;
+  }
   hash = gr_fields_hash(names, len);
   memcpy(at, &hash, sizeof hash);
   at[sizeof hash] = (unsigned char)len;
-  e->len += sizeof hash + 1 + len;
   h->flags |= GR_TABLE_HAS_FIELDS;
   return true;
 }

@@ -165,6 +165,20 @@ static void compare(lua_State *sender, lua_State *receiver) {
   gr_block_release(other);
 }
 
+// However many tables there are: written with their fields at once.
+static void check_many(lua_State *sender) {
+  check(sender,
+        luaL_dostring(sender, "local all = {}\n"
+                              "for i = 1, 5000 do all[i] = { id = i } end\n"
+                              "return all"));
+  gr_block *one = encode_by(sender, 2, true);
+  gr_block *other = encode_by(sender, 2, false);
+  CHECK(one->bytes != other->bytes);
+  gr_block_release(one);
+  gr_block_release(other);
+  lua_settop(sender, 1);
+}
+
 int main(void) {
   unsigned long seed = knob("SEED", gr_now_ns() % 1000000);
   unsigned long count = knob("SCALE", 1500);
@@ -177,6 +191,7 @@ int main(void) {
   lua_State *sender = open_with(generator, seed);
   lua_State *receiver = open_with(comparer, 0);
   gr_block_release(encode_by(sender, 1, false)); // modules are known then
+  check_many(sender);
   for (unsigned long i = 0; i < count; i++) {
     if (i % 100 == 0)
       collect_often(receiver, i / 100);
