@@ -16,7 +16,6 @@
 #include "value/memo.h"
 #include "value/module.h"
 #include "value/notes.h"
-#include "value/shape.h"
 
 static const char module_key, sentinel_key;
 
@@ -159,7 +158,6 @@ void gr_state_open_main(lua_State *L) {
 static int open_full(lua_State *L) {
   add_sentinel(L, end_of_goroutine);
   gr_memo_open(L);
-  gr_shapes_open(L);
   gr_handle_open(L);
   luaL_openlibs(L);
   seed_random(L);
@@ -226,7 +224,6 @@ static void hide_string(lua_State *L) {
 static int open_bare(lua_State *L) {
   add_sentinel(L, end_of_goroutine);
   gr_memo_open(L);
-  gr_shapes_open(L);
   gr_handle_open(L);
   luaL_requiref(L, LUA_GNAME, luaopen_base, 1);
   lua_pop(L, 1);

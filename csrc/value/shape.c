@@ -8,8 +8,8 @@
 
 enum { PLACES = 16 };
 
-// In the registry: false; true after the first table; then a userdata, whose
-// user value is a list of the shapes by place, userdata with their models.
+// In the registry, from the second table on: a userdata, whose user value is a
+// list of the shapes by place, userdata with their models.
 struct gr_shapes {
   struct place {
     const gr_shape *shape;
@@ -19,31 +19,22 @@ struct gr_shapes {
 
 static const char shapes_key;
 
-static void set(lua_State *L, bool met) {
-  lua_pushboolean(L, met);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &shapes_key);
-}
-
-void gr_shapes_open(lua_State *L) {
-  set(L, false);
-}
-
 void gr_shapes_forget(lua_State *L) {
   gr_notes *notes = gr_notes_find(L);
-  if (notes)
+  if (notes) {
     notes->shapes = NULL;
-  set(L, false);
+    notes->has_met_fields = false;
+  }
+  lua_pushnil(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &shapes_key);
 }
 
 gr_shapes *gr_shapes_of(lua_State *L) {
   gr_notes *notes = gr_notes_of(L);
   if (notes->shapes)
     return notes->shapes;
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &shapes_key);
-  bool met = lua_toboolean(L, -1);
-  lua_pop(L, 1);
-  if (!met) {
-    set(L, true);
+  if (!notes->has_met_fields) {
+    notes->has_met_fields = true;
     return NULL;
   }
   gr_shapes *shapes = lua_newuserdatauv(L, sizeof *shapes, 1);

@@ -46,10 +46,7 @@ typedef struct gr_shape {
   unsigned char bytes[];
 } gr_shape;
 
-// Makes room in a new state. [-0, +0, m]
-void gr_shapes_open(lua_State *L);
-
-// Makes it as if no table had been received. [-0, +0, m]
+// Makes it as if no table had been received. [-0, +0, -]
 void gr_shapes_forget(lua_State *L);
 
 // The shapes that this state has met, or NULL: it has met none yet. They live
