@@ -13,8 +13,8 @@
 #endif
 
 #if defined(GR_ASAN) || defined(GR_TSAN)
-void gr_context_about_to_switch(gr_context *from, gr_context *to,
-                                bool for_good) {
+__attribute__((no_sanitize("thread"))) void
+gr_context_about_to_switch(gr_context *from, gr_context *to, bool for_good) {
 #ifdef GR_ASAN
   __sanitizer_start_switch_fiber(for_good ? NULL : &from->fake_stack,
                                  to->bottom, to->size);
@@ -25,7 +25,8 @@ void gr_context_about_to_switch(gr_context *from, gr_context *to,
   (void)from, (void)to, (void)for_good;
 }
 
-void gr_context_have_switched(gr_context *self) {
+__attribute__((no_sanitize("thread"))) void
+gr_context_have_switched(gr_context *self) {
 #ifdef GR_ASAN
   __sanitizer_finish_switch_fiber(self->fake_stack, NULL, NULL);
 #endif

@@ -41,7 +41,8 @@ void gr_context_init(gr_context *context, void *base, size_t size,
 // Frees what the tools keep for a context that is never switched to again.
 void gr_context_fini(gr_context *context);
 
-// What the tools must know, around a switch.
+// What the tools must know, around a switch. The thread sanitizer may not count
+// these calls: they begin on one stack and end on another.
 #if defined(GR_ASAN) || defined(GR_TSAN)
 void gr_context_about_to_switch(gr_context *from, gr_context *to,
                                 bool for_good);

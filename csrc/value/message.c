@@ -111,7 +111,9 @@ static GR_NOINLINE void release_and_push(lua_State *L, gr_block *block) {
     gr_block block;
     unsigned char bytes[sizeof(gr_block) + SMALL_BYTES];
   } copy;
-  memcpy(copy.bytes, block, sizeof *block + block->bytes);
+  size_t from = offsetof(gr_block, value_count); // others may count references
+  memcpy(copy.bytes + from, (const char *)block + from,
+         sizeof *block - from + block->bytes);
   gr_block_release(block);
   gr_block_push(L, &copy.block);
 }
