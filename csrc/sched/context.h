@@ -56,6 +56,14 @@ void gr_context_have_switched(gr_context *self);
 // calls and returns of either side stay paired, so that the processor predicts
 // where a goroutine that goes on returns to.
 #if defined(__x86_64__) && !defined(GR_UCONTEXT)
+#ifdef __AVX512F__
+#define GR_CONTEXT_WIDE                                                        \
+  , "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23",    \
+      "xmm24", "xmm25", "xmm26", "xmm27", "xmm28", "xmm29", "xmm30", "xmm31",  \
+      "k1", "k2", "k3", "k4", "k5", "k6", "k7"
+#else
+#define GR_CONTEXT_WIDE
+#endif
 __attribute__((always_inline)) static inline void
 gr_context_swap(gr_context *from, gr_context *to) {
   void **from_sp = &from->sp, *to_sp = to->sp;
@@ -76,7 +84,7 @@ gr_context_swap(gr_context *from, gr_context *to) {
       : "memory", "cc", "rax", "rbx", "rcx", "rdx", "r8", "r9", "r10", "r11",
         "r12", "r13", "r14", "r15", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4",
         "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12",
-        "xmm13", "xmm14", "xmm15");
+        "xmm13", "xmm14", "xmm15" GR_CONTEXT_WIDE);
 }
 #else
 void gr_context_swap(gr_context *from, gr_context *to);

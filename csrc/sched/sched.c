@@ -23,8 +23,9 @@ static void fifo_init(gr_fifo *q) {
   atomic_init(&q->count, 0);
 }
 
-// Only one thread at a time writes it. What orders it before a look at idle
-// processors is the barrier of gr_wake_processor.
+// Under the lock, as all that has to know it for certain: whoever announces
+// itself as idle does so under that lock, too, so that it sees what was pushed
+// before, or who pushes later sees it among the idle ones.
 static void change_count(gr_fifo *q, int change) {
   unsigned count = atomic_load_explicit(&q->count, memory_order_relaxed);
   atomic_store_explicit(&q->count, count + (unsigned)change,

@@ -23,7 +23,7 @@ __thread gr_worker *gr_the_worker
 
 bool gr_enter_needs_fence;
 
-#if !(defined(__x86_64__) && defined(__ELF__))
+#if !(defined(__x86_64__) && defined(__linux__))
 gr_worker *gr_worker_self(void) {
   __asm__ volatile("" ::: "memory");
   return gr_the_worker;

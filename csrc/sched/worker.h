@@ -99,7 +99,7 @@ struct gr_worker {
 // a switch.
 extern __thread gr_worker *gr_the_worker
     __attribute__((tls_model("initial-exec"), visibility("hidden")));
-#if defined(__x86_64__) && defined(__ELF__)
+#if defined(__x86_64__) && defined(__linux__)
 static inline gr_worker *gr_worker_self(void) {
   gr_worker *w;
   __asm__ volatile("movq gr_the_worker@gottpoff(%%rip), %0\n\t"

@@ -103,6 +103,10 @@ enum {
   GR_CAPTURE_SEARCHERS,
 };
 
+_Static_assert(sizeof(lua_Integer) == 8 && sizeof(lua_Number) == 8 &&
+                   sizeof(void *) == 8,
+               "numbers and pointers are 8 bytes");
+
 typedef struct gr_block_handle {
   const gr_handle_type *type;
   void *object;

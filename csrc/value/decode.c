@@ -150,18 +150,28 @@ static const unsigned char *name_of(const gr_fields *fields, uint32_t field) {
   return name;
 }
 
-// The fields are where the shape says.
+// Where a field is, if it is still there: what is decoded, and a finalizer or
+// hook that has the table by way of `debug`, may change it. One without a value
+// yet has false.
+static gr_raw_node *node_at(const gr_raw_table *t, unsigned node) {
+  if (node >= gr_raw_node_count(t) || gr_raw_is_nil(t->nodes[node].type))
+    return NULL;
+  return &t->nodes[node];
+}
+
 static void fill_nodes(decoder *d, gr_raw_table *t, const gr_shape *shape,
                        const gr_fields *fields) {
   lua_State *L = d->L;
   uint8_t nodes[GR_SHAPE_FIELDS]; // the shape may go meanwhile
   memcpy(nodes, shape->nodes, sizeof nodes);
   for (uint32_t i = 0; i < fields->count; i++) {
-    gr_raw_node *node = &t->nodes[nodes[i]];
-    if (get_scalar(d, &node->value, &node->type))
+    gr_raw_node *node = node_at(t, nodes[i]);
+    if (node && get_scalar(d, &node->value, &node->type))
       continue;
     push_value(d);
-    if (is_storable(L) && gr_raw_store(L, t, &node->value, &node->type)) {
+    node = node_at(t, nodes[i]);
+    if (node && is_storable(L) &&
+        gr_raw_store(L, t, &node->value, &node->type)) {
       lua_pop(L, 1);
     } else {
       const unsigned char *name = name_of(fields, i);

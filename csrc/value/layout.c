@@ -20,6 +20,9 @@ typedef struct recorder {
 static void *record(void *arg, void *old, size_t old_bytes, size_t bytes) {
   recorder *r = arg;
   (void)old_bytes;
+  for (unsigned i = 0; i < BLOCKS; i++)
+    if (r->blocks[i].at == old)
+      r->blocks[i].at = NULL;
   if (bytes == 0) {
     free(old);
     return NULL;
@@ -32,8 +35,8 @@ static void *record(void *arg, void *old, size_t old_bytes, size_t bytes) {
 
 static bool is_block(const recorder *r, const void *at, size_t bytes) {
   for (unsigned i = 0; i < BLOCKS; i++)
-    if (r->blocks[i].at == at)
-      return r->blocks[i].bytes == bytes;
+    if (r->blocks[i].at == at && r->blocks[i].bytes == bytes)
+      return true;
   return false;
 }
 

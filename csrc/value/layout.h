@@ -3,7 +3,8 @@
 // has no word. It has been the same since 5.4.1; that the Lua that is there
 // does so, too, is found out at start, with an allocator that knows where each
 // block lies and how large it is. If anything is not as expected, nobody looks
-// at a table but by the API.
+// at a table but by the API. (Lua may be in one program with this, where its
+// own types for the same memory are known to the compiler: hence may_alias.)
 #ifndef GR_LAYOUT_H
 #define GR_LAYOUT_H
 
@@ -32,20 +33,20 @@ enum {
 };
 
 // Of the array part.
-typedef struct gr_raw_item {
+typedef struct __attribute__((may_alias)) gr_raw_item {
   gr_raw value;
   uint8_t type;
 } gr_raw_item;
 
 // Of the hash part. What has no value may have a key that is no longer there.
-typedef struct gr_raw_node {
+typedef struct __attribute__((may_alias)) gr_raw_node {
   gr_raw value;
   uint8_t type, key_type;
   int32_t next;
   gr_raw key;
 } gr_raw_node;
 
-typedef struct gr_raw_table {
+typedef struct __attribute__((may_alias)) gr_raw_table {
   void *next;
   uint8_t type, color, flags, log_nodes;
   uint32_t limit; // of the array part, or a hint for it; see gr_raw_size
@@ -56,7 +57,7 @@ typedef struct gr_raw_table {
   void *gray;
 } gr_raw_table;
 
-typedef struct gr_raw_string {
+typedef struct __attribute__((may_alias)) gr_raw_string {
   void *next;
   uint8_t type, color, extra, short_len;
   uint32_t hash;
@@ -65,7 +66,7 @@ typedef struct gr_raw_string {
 } gr_raw_string;
 
 // One without user values.
-typedef struct gr_raw_userdata {
+typedef struct __attribute__((may_alias)) gr_raw_userdata {
   void *next;
   uint8_t type, color;
   uint16_t user_values;

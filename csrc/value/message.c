@@ -118,7 +118,7 @@ static GR_NOINLINE void release_and_push(lua_State *L, gr_block *block) {
   gr_block_push(L, &copy.block);
 }
 
-// Nothing but data, of which it is all.
+// Without handles, effects and code, which are the block's.
 static bool is_small(const gr_block *block) {
   return block->bytes <= SMALL_BYTES && block->handle_count == 0 &&
          block->effect_count == 0 && !block->code;

@@ -3,7 +3,8 @@
 // them in a userdata; each thread remembers whose it found last, if that says
 // when its state is closed: a later one may have its registry at the same
 // address. The thread that makes this has its memory by then, so that it sees
-// the new epoch.
+// the new epoch. (A host that throws a state's memory away without lua_close
+// breaks that, and much else.)
 #include "value/notes.h"
 
 #include "value/home.h"
@@ -68,8 +69,9 @@ void gr_notes_open(lua_State *L) {
 }
 
 void gr_notes_forget(lua_State *L) {
-  if (gr_home_find(L))
-    gr_home_find(L)->notes = (gr_notes){.filter = NULL};
+  gr_home *home = gr_home_find(L);
+  if (home)
+    home->notes = (gr_notes){.filter = NULL};
   lua_pushnil(L);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &notes_key);
 }

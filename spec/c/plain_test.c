@@ -179,6 +179,63 @@ static void check_many(lua_State *sender) {
   lua_settop(sender, 1);
 }
 
+// A finalizer that empties each table with such fields that it finds on the
+// stack, also while these are being put into it, and has it shrink and grow.
+static const char tamperer[] =
+    "local found = 0\n"
+    "local function tamper(t)\n"
+    "  found = found + 1\n"
+    "  for k in pairs(t) do t[k] = nil end\n"
+    "  for n = 1, 64 do t[n + 0.5] = n end\n"
+    "  for k in pairs(t) do t[k] = nil end\n"
+    "  t.last = 1\n"
+    "end\n"
+    "local function look()\n"
+    "  for level = 1, 6 do\n"
+    "    if not debug.getinfo(level, 'f') then return end\n"
+    "    for i = 1, 30 do\n"
+    "      local name, value = debug.getlocal(level, i)\n"
+    "      if not name then break end\n"
+    "      if type(value) == 'table' and rawget(value, 'aa') ~= nil then\n"
+    "        tamper(value)\n"
+    "      end\n"
+    "    end\n"
+    "  end\n"
+    "end\n"
+    "function arm()\n"
+    "  setmetatable({}, { __gc = function() arm() look() end })\n"
+    "end\n"
+    "arm()\n"
+    "return function() return found end\n";
+
+static int push_record(lua_State *L) {
+  push_by(L, lua_touserdata(L, 1), true);
+  return 1;
+}
+
+static void check_tampering(lua_State *sender) {
+  lua_State *receiver = open_with(tamperer, 0);
+  check(sender, luaL_dostring(
+                    sender, "local t = {}\n"
+                            "for i = 1, 9 do t[i] = { i } end\n"
+                            "return { aa = { t }, bb = { t, t }, cc = { t },\n"
+                            "  dd = 'text', ee = 5 }"));
+  gr_block *block = encode_by(sender, 2, true);
+  lua_gc(receiver, LUA_GCINC, 10, 1000, 1);
+  for (int i = 0; i < 5000; i++) {
+    lua_pushcfunction(receiver, push_record);
+    lua_pushlightuserdata(receiver, block);
+    check(receiver, lua_pcall(receiver, 1, 1, 0));
+    luaL_checktype(receiver, -1, LUA_TTABLE);
+    lua_settop(receiver, 1);
+  }
+  check(receiver, lua_pcall(receiver, 0, 1, 0));
+  CHECK(lua_tointeger(receiver, -1) > 0);
+  lua_close(receiver);
+  lua_settop(sender, 1);
+  gr_block_release(block);
+}
+
 int main(void) {
   unsigned long seed = knob("SEED", gr_now_ns() % 1000000);
   unsigned long count = knob("SCALE", 1500);
@@ -192,6 +249,7 @@ int main(void) {
   lua_State *receiver = open_with(comparer, 0);
   gr_block_release(encode_by(sender, 1, false)); // modules are known then
   check_many(sender);
+  check_tampering(sender);
   for (unsigned long i = 0; i < count; i++) {
     if (i % 100 == 0)
       collect_often(receiver, i / 100);
