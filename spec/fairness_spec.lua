@@ -247,26 +247,50 @@ describe("one that yields", function()
     return result(yielder)
   end
 
-  it("has its turn beside queues that others fill for ever", function()
-    local turns = turns_beside(function(stop)
-      local over = go.chan()
-      local function respawn()
-        if stop:is_closed() then
-          over:send(true)
-        else
-          go(respawn)
-        end
-      end
-      for _ = 1, 200 do
+  -- 200 goroutines that start the next one and end. Returns what waits for them.
+  local function fill_queues(stop)
+    local over = go.chan()
+    local function respawn()
+      if stop:is_closed() then
+        over:send(true)
+      else
         go(respawn)
       end
-      return function()
-        for _ = 1, 200 do
-          over:recv()
-        end
+    end
+    for _ = 1, 200 do
+      go(respawn)
+    end
+    return function()
+      for _ = 1, 200 do
+        over:recv()
       end
-    end)
+    end
+  end
+
+  it("has its turn beside queues that others fill for ever", function()
+    local turns = turns_beside(fill_queues)
     assert.is_true(turns >= 1, turns)
+  end)
+
+  it("has its turn there also as one of three thousand", function()
+    local _ <close> = helper.procs(1)
+    local _ <close> = helper.configure({ time_slice = 0.0001 })
+    local n, stop = 3000, go.chan()
+    local back = go.chan(n)
+    for _ = 1, n do
+      go(function()
+        go.yield()
+        back:send(true)
+      end)
+    end
+    local join_others, start = fill_queues(stop), go.now()
+    for _ = 1, n do
+      back:recv()
+    end
+    local seconds = go.now() - start
+    stop:close()
+    join_others()
+    assert.is_true(seconds < helper.within(1.5), seconds)
   end)
 
   it("has its turn beside channel traffic that never stops", function()

@@ -180,8 +180,8 @@ static gr_goroutine *take(gr_worker *w, gr_processor *p, bool *inherits) {
   if (slice % GLOBAL_TURN == 0) {
     if ((g = pop_heir(p)))
       *inherits = true; // this slice is not over
-    else
-      g = take_shared(&gr_the_sched.global);
+    else                // not one alone: each slice may put another one there
+      g = take_global(p);
   }
   if (!g && !own_first && (g = take_woken(slice)))
     keep_rest(w, p);
