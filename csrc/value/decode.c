@@ -143,11 +143,12 @@ static void fill_array(decoder *d, gr_raw_table *t, uint32_t array) {
   }
 }
 
-static const unsigned char *name_of(const gr_fields *fields, uint32_t field) {
+static void push_field_name(decoder *d, const gr_fields *fields,
+                            uint32_t field) {
   const unsigned char *name = fields->bytes;
   while (field-- > 0)
     name += 1 + *name;
-  return name;
+  lua_pushlstring(d->L, (const char *)name + 1, *name);
 }
 
 // Where a field is, if it is still there: what is decoded, and a finalizer or
@@ -174,8 +175,7 @@ static void fill_nodes(decoder *d, gr_raw_table *t, const gr_shape *shape,
         gr_raw_store(L, t, &node->value, &node->type)) {
       lua_pop(L, 1);
     } else {
-      const unsigned char *name = name_of(fields, i);
-      lua_pushlstring(L, (const char *)name + 1, *name);
+      push_field_name(d, fields, i);
       lua_insert(L, -2);
       lua_rawset(L, -3);
     }
@@ -206,8 +206,7 @@ static void fill_fields(decoder *d, gr_raw_table *t, uint32_t count) {
   }
   check_fields(d, &fields);
   for (uint32_t i = 0; i < count; i++) {
-    const unsigned char *name = name_of(&fields, i);
-    lua_pushlstring(d->L, (const char *)name + 1, *name);
+    push_field_name(d, &fields, i);
     push_value(d);
     lua_rawset(d->L, -3);
   }

@@ -13,7 +13,6 @@ enum {
   // On the stack, of which this is to be in one page together with what a
   // goroutine has there anyway. Blocks are then made of the size they need.
   FIRST_ROOM = 256,
-  SHORT_MAX = 255,
 };
 
 // --- writing ---
@@ -52,35 +51,30 @@ static void put_u32(gr_encoder *e, uint32_t n) {
   gr_encoder_put(e, &n, sizeof n);
 }
 
-void gr_encoder_find_modules(gr_encoder *e) {
+void gr_encoder_find_globals(gr_encoder *e) {
   lua_State *L = e->L;
   e->home = gr_home_of_copy(L);
-  e->filter = gr_modules_filter(L);
   lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
   e->globals = lua_topointer(L, -1);
   lua_pop(L, 1);
 }
 
+void gr_encoder_find_modules(gr_encoder *e) {
+  e->filter = gr_modules_filter(e->L);
+  gr_encoder_find_globals(e);
+}
+
 void gr_encoder_put_tagged(gr_encoder *e, int tag, const void *data,
                            size_t bytes) {
-  unsigned char *at = gr_encoder_reserve(e, 1 + bytes);
-  *at = (unsigned char)tag;
-  memcpy(at + 1, data, bytes);
+  if (!gr_encoder_try_put_tagged(e, tag, data, bytes))
+    gr_encoder_no_memory(e);
 }
 
 void gr_encoder_put_string(gr_encoder *e, int index) {
   size_t len;
   const char *s = lua_tolstring(e->L, index, &len);
-  if (len <= SHORT_MAX) {
-    unsigned char *at = gr_encoder_reserve(e, 2 + len);
-    at[0] = GR_TAG_SHORT;
-    at[1] = (unsigned char)len;
-    memcpy(at + 2, s, len);
-  } else {
-    uint64_t long_len = len;
-    gr_encoder_put_tagged(e, GR_TAG_STRING, &long_len, sizeof long_len);
-    gr_encoder_put(e, s, len);
-  }
+  if (!gr_encoder_try_put_string(e, s, len))
+    gr_encoder_no_memory(e);
 }
 
 // --- what has been seen ---
@@ -212,11 +206,8 @@ bool gr_encoder_try_put_handle(gr_encoder *e, const gr_handle *handle) {
     e->handle_room = room;
   }
   uint32_t number = e->handle_count;
-  unsigned char *at = gr_encoder_try_reserve(e, 1 + sizeof number);
-  if (!at)
+  if (!gr_encoder_try_put_tagged(e, GR_TAG_HANDLE, &number, sizeof number))
     return false;
-  *at = GR_TAG_HANDLE;
-  memcpy(at + 1, &number, sizeof number);
   handle->type->retain(handle->object);
   e->handles[e->handle_count++] =
       (gr_block_handle){handle->type, handle->object, handle->view, false};

@@ -6,6 +6,8 @@
 #ifndef GR_ENCODER_H
 #define GR_ENCODER_H
 
+#include <string.h>
+
 #include "value/block.h"
 #include "value/module.h"
 
@@ -111,6 +113,9 @@ static inline void gr_encoder_needs(gr_encoder *e, gr_image_kind kind) {
 // Before the first object that may have a name, and when there are more.
 void gr_encoder_find_modules(gr_encoder *e);
 
+// The same without the filter of names. Raises nothing.
+void gr_encoder_find_globals(gr_encoder *e);
+
 // Where the next bytes go.
 unsigned char *gr_encoder_reserve(gr_encoder *e, size_t bytes);
 void gr_encoder_put_string(gr_encoder *e, int index);
@@ -139,6 +144,16 @@ static inline unsigned char *gr_encoder_try_reserve(gr_encoder *e,
   e->len += bytes;
   return at;
 }
+static inline bool gr_encoder_try_put_tagged(gr_encoder *e, int tag,
+                                             const void *data, size_t bytes) {
+  unsigned char *at = gr_encoder_try_reserve(e, 1 + bytes);
+  if (!at)
+    return false;
+  *at = (unsigned char)tag;
+  memcpy(at + 1, data, bytes);
+  return true;
+}
+bool gr_encoder_try_put_string(gr_encoder *e, const char *bytes, size_t len);
 gr_seen *gr_encoder_try_see(gr_encoder *e, const void *key);
 bool gr_encoder_try_put_handle(gr_encoder *e, const gr_handle *handle);
 

@@ -18,12 +18,7 @@ static bool put_tag(gr_encoder *e, int tag) {
 }
 
 static bool put_scalar(gr_encoder *e, int tag, gr_raw value) {
-  unsigned char *at = gr_encoder_try_reserve(e, 1 + sizeof value);
-  if (!at)
-    return false;
-  *at = (unsigned char)tag;
-  memcpy(at + 1, &value, sizeof value);
-  return true;
+  return gr_encoder_try_put_tagged(e, tag, &value, sizeof value);
 }
 
 // As memcpy, for a few bytes.
@@ -43,7 +38,7 @@ static void copy_short(unsigned char *to, const char *from, size_t len) {
   }
 }
 
-static bool put_string(gr_encoder *e, const char *bytes, size_t len) {
+bool gr_encoder_try_put_string(gr_encoder *e, const char *bytes, size_t len) {
   enum { SHORT_MAX = 255 };
   uint64_t long_len = len;
   unsigned char *at;
@@ -86,9 +81,9 @@ static bool put_value(gr_encoder *e, gr_raw value, unsigned type, int depth) {
   case GR_RAW_POINTER:
     return put_scalar(e, GR_TAG_POINTER, value);
   case GR_RAW_SHORT_STRING:
-    return put_string(e, s->bytes, s->short_len);
+    return gr_encoder_try_put_string(e, s->bytes, s->short_len);
   case GR_RAW_LONG_STRING:
-    return put_string(e, s->bytes, s->long_len);
+    return gr_encoder_try_put_string(e, s->bytes, s->long_len);
   case GR_RAW_TABLE:
     return put_table(e, value.object, depth);
   case GR_RAW_USERDATA:
@@ -158,10 +153,6 @@ static bool put_items(gr_encoder *e, const gr_raw_table *t, head *h,
   return true;
 }
 
-static bool is_field(const gr_raw_node *node) {
-  return !gr_raw_is_nil(node->type);
-}
-
 // How many bytes the names of all fields are; 0 if there are none, too many, or
 // keys of another kind.
 static size_t measure_fields(const gr_raw_table *t) {
@@ -170,7 +161,7 @@ static size_t measure_fields(const gr_raw_table *t) {
   for (uint32_t i = 0; i < count; i++) {
     const gr_raw_node *node = &t->nodes[i];
     const gr_raw_string *s = node->key.object;
-    if (!is_field(node))
+    if (gr_raw_is_nil(node->type))
       continue;
     if (node->key_type != GR_RAW_SHORT_STRING || ++fields > GR_SHAPE_FIELDS)
       return 0;
@@ -191,7 +182,7 @@ static bool put_fields(gr_encoder *e, const gr_raw_table *t, head *h) {
   unsigned char *names = at + sizeof hash + 1, *name = names;
   for (const gr_raw_node *node = t->nodes; name < names + len; node++) {
     const gr_raw_string *s = node->key.object;
-    if (!is_field(node))
+    if (gr_raw_is_nil(node->type))
       continue;
     *name = s->short_len;
     copy_short(name + 1, s->bytes, s->short_len);
@@ -240,14 +231,9 @@ static bool put_table(gr_encoder *e, const gr_raw_table *t, int depth) {
   if (!entry)
     return false;
   if (entry->key) {
-    unsigned char *at;
     gr_encoder_mark_shared(e, entry);
-    uint32_t object = entry->object;
-    if (!(at = gr_encoder_try_reserve(e, 1 + sizeof object)))
-      return false;
-    *at = GR_TAG_REF;
-    memcpy(at + 1, &object, sizeof object);
-    return true;
+    return gr_encoder_try_put_tagged(e, GR_TAG_REF, &entry->object,
+                                     sizeof entry->object);
   }
   gr_encoder_note(e, entry, t, e->len, e->objects++, 0);
   return put_tag(e, GR_TAG_TABLE) && put_content(e, t, depth + 1);
@@ -255,13 +241,9 @@ static bool put_table(gr_encoder *e, const gr_raw_table *t, int depth) {
 
 // Before the first table. False: there can be none.
 static bool find_special(gr_encoder *e) {
-  lua_State *L = e->L;
-  if (!gr_layout_is_known || !gr_modules_have_filter(L, &e->filter))
+  if (!gr_layout_is_known || !gr_modules_have_filter(e->L, &e->filter))
     return false;
-  e->home = gr_home_of_copy(L);
-  lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
-  e->globals = lua_topointer(L, -1);
-  lua_pop(L, 1);
+  gr_encoder_find_globals(e);
   return true;
 }
 
@@ -285,7 +267,7 @@ static bool put_root(gr_encoder *e, int index) {
                       (gr_raw){.pointer = lua_touserdata(L, index)});
   case LUA_TSTRING: {
     const char *bytes = lua_tolstring(L, index, &len);
-    return put_string(e, bytes, len);
+    return gr_encoder_try_put_string(e, bytes, len);
   }
   case LUA_TUSERDATA:
     handle = gr_handle_get(L, index);
