@@ -11,8 +11,12 @@
 enum {
   VALUES_MAX = 1000000, // as many as a Lua stack has room for
   DEPTH_LIMIT = 200,    // somewhat more than the encoder writes
-  ROOMY_DEPTH = 3, // of tables for which there is room from the start: each
-                   // has itself, a metatable, a key and a value there
+  // Tables nested no deeper find room on the stack that was made before them:
+  // each has itself, a metatable, a key and a value there. So what holds values
+  // makes that much for them, besides its own.
+  ROOMY_DEPTH = 3,
+  TABLE_ROOM = 8,
+  VALUE_ROOM = 4 * ROOMY_DEPTH + TABLE_ROOM,
 };
 
 typedef struct decoder {
@@ -235,7 +239,7 @@ static void fill(decoder *d, const head *h) {
   gr_raw_table *t =
       gr_layout_is_known ? (gr_raw_table *)lua_topointer(L, -1) : NULL;
   if (d->depth > ROOMY_DEPTH)
-    luaL_checkstack(L, 8, "message nested too deeply");
+    luaL_checkstack(L, TABLE_ROOM, "message nested too deeply");
   if (has_metatable) {
     push_value(d);
     if (!lua_istable(L, -1))
@@ -297,7 +301,7 @@ static void push_lua_function(decoder *d, bool shared) {
   uint32_t object = d->objects++;
   uint32_t size = get_u32(d);
   need(d, size);
-  luaL_checkstack(L, 8, "message nested too deeply");
+  luaL_checkstack(L, VALUE_ROOM, "message nested too deeply");
   bool is_there = d->block->code && d->installs &&
                   object == d->block->code_object &&
                   gr_image_take_function(L, d->block->code);
@@ -327,7 +331,7 @@ static void push_c_closure(decoder *d, bool shared) {
   get(d, &function, sizeof function);
   gr_message_on_c_function(function);
   int count = (int)get_byte(d);
-  luaL_checkstack(d->L, count + 8, "message nested too deeply");
+  luaL_checkstack(d->L, count + VALUE_ROOM, "message nested too deeply");
   if (shared) { // its upvalues may refer to it: they are set afterwards
     for (int i = 0; i < count; i++)
       lua_pushnil(d->L);
@@ -370,7 +374,7 @@ static void obey(decoder *d) {
 // has one, takes the place of the copy.
 static void push_added(decoder *d) {
   lua_State *L = d->L;
-  luaL_checkstack(L, 8, "message nested too deeply");
+  luaL_checkstack(L, VALUE_ROOM, "message nested too deeply");
   push_name(d, NULL);
   uint32_t object = d->objects;
   need(d, 1);
@@ -398,7 +402,7 @@ static void push_added(decoder *d) {
 static void set_preload(decoder *d) {
   lua_State *L = d->L;
   int top = lua_gettop(L);
-  luaL_checkstack(L, 8, "message nested too deeply");
+  luaL_checkstack(L, VALUE_ROOM, "message nested too deeply");
   push_name(d, NULL);
   push_value(d);
   gr_capture_install(L, GR_CAPTURE_PRELOAD, top + 1);
@@ -410,7 +414,7 @@ static void push_transfer(decoder *d, bool shared) {
   lua_State *L = d->L;
   uint32_t object = d->objects++;
   int count = (int)get_byte(d);
-  luaL_checkstack(L, count + LUA_MINSTACK, "message nested too deeply");
+  luaL_checkstack(L, count + VALUE_ROOM, "message nested too deeply");
   for (int i = 0; i < count; i++)
     push_value(d);
   install_early(d);
@@ -522,7 +526,9 @@ static void fill_later(decoder *d) {
   if (!lua_istable(d->L, -1))
     luaL_error(d->L, "damaged message");
   head h = get_head(d);
+  d->depth++;
   fill(d, &h);
+  d->depth--;
   lua_pop(d->L, 1);
 }
 
