@@ -18,8 +18,11 @@ static inline void gr_refs_retain(gr_refs *refs) {
 }
 
 // True for the last one, who frees the object. Release: what the others did to
-// it is done before; acquire: by all of them.
+// it is done before; acquire: by all of them. (Who finds that nobody else has a
+// reference need not count: a new one comes only from one that is there.)
 static inline bool gr_refs_release(gr_refs *refs) {
+  if (atomic_load_explicit(&refs->count, memory_order_acquire) == 1)
+    return true;
   return atomic_fetch_sub_explicit(&refs->count, 1, memory_order_acq_rel) == 1;
 }
 

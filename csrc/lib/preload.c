@@ -192,7 +192,7 @@ const gr_preload *gr_preload_get(lua_State *L, int list, const char **why_not) {
     *why_not = lua_tostring(L, -1);
     return NULL;
   }
-  gr_block_counted(-1); // it stays as long as the process
+  gr_count(GR_COUNT_BLOCKS, -1); // it stays as long as the process
   add(p);
   return p;
 }

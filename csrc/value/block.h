@@ -56,6 +56,7 @@
 #ifndef GR_BLOCK_H
 #define GR_BLOCK_H
 
+#include "base/count.h"
 #include "base/refs.h"
 #include "value/image.h"
 #include "value/message.h"
@@ -144,8 +145,5 @@ gr_block *gr_block_encode_plain(lua_State *L, int first, int count);
 
 // As gr_block_encode, which tries that first.
 gr_block *gr_block_encode_any(lua_State *L, int count, gr_values what);
-
-// A block was made (1) or freed (-1).
-void gr_block_counted(int change);
 
 #endif

@@ -58,13 +58,18 @@ static uint32_t get_u32(decoder *d) {
   return n;
 }
 
-static void push_value(decoder *d);
+// What a table can hold without Lua's knowing: a string or table that was just
+// made, on top of the stack; NULL for anything else, or if nobody knows.
+typedef const gr_raw_object *storable;
+
+static storable push_value(decoder *d);
 static void install_early(decoder *d);
 
-static void push_string(decoder *d, size_t len) {
+static storable push_string(decoder *d, size_t len) {
   need(d, len);
-  lua_pushlstring(d->L, (const char *)d->at, len);
+  const char *s = lua_pushlstring(d->L, (const char *)d->at, len);
   d->at += len;
+  return gr_layout_is_known ? gr_raw_string_of(s) : NULL;
 }
 
 static void push_handle(decoder *d) {
@@ -116,11 +121,6 @@ static inline bool get_scalar(decoder *d, gr_raw *value, uint8_t *type) {
   return true;
 }
 
-static bool is_storable(lua_State *L) {
-  int type = lua_type(L, -1);
-  return type == LUA_TTABLE || type == LUA_TSTRING;
-}
-
 // The array part is as large as it was made, and stays so while nobody else has
 // the table: but what is decoded may run functions.
 static uint32_t room_of(const gr_raw_table *t, uint32_t array) {
@@ -137,10 +137,9 @@ static void fill_array(decoder *d, gr_raw_table *t, uint32_t array) {
       i++;
     if (i == array)
       return;
-    push_value(d);
-    gr_raw_item *item =
-        i < room_of(t, array) && is_storable(L) ? &t->items[i] : NULL;
-    if (item && gr_raw_store(L, t, &item->value, &item->type))
+    storable object = push_value(d);
+    gr_raw_item *item = object && i < room_of(t, array) ? &t->items[i] : NULL;
+    if (item && gr_raw_store(t, object, &item->value, &item->type))
       lua_pop(L, 1);
     else
       lua_rawseti(L, -2, (lua_Integer)i + 1);
@@ -173,10 +172,9 @@ static void fill_nodes(decoder *d, gr_raw_table *t, const gr_shape *shape,
     gr_raw_node *node = node_at(t, nodes[i]);
     if (node && get_scalar(d, &node->value, &node->type))
       continue;
-    push_value(d);
-    node = node_at(t, nodes[i]);
-    if (node && is_storable(L) &&
-        gr_raw_store(L, t, &node->value, &node->type)) {
+    storable object = push_value(d);
+    node = object ? node_at(t, nodes[i]) : NULL;
+    if (node && gr_raw_store(t, object, &node->value, &node->type)) {
       lua_pop(L, 1);
     } else {
       push_field_name(d, fields, i);
@@ -233,7 +231,7 @@ static head get_head(decoder *d) {
 }
 
 // Fills the new table on top of the stack.
-static void fill(decoder *d, const head *h) {
+static storable fill(decoder *d, const head *h) {
   lua_State *L = d->L;
   bool has_metatable = h->flags & GR_TABLE_HAS_METATABLE;
   gr_raw_table *t =
@@ -264,6 +262,7 @@ static void fill(decoder *d, const head *h) {
     lua_insert(L, -2);
     lua_setmetatable(L, -2);
   }
+  return gr_raw_object_of(t);
 }
 
 static int size_hint(decoder *d, uint32_t count) {
@@ -271,13 +270,13 @@ static int size_hint(decoder *d, uint32_t count) {
   return (int)(count > left ? left : count);
 }
 
-static void push_table(decoder *d, bool shared) {
+static storable push_table(decoder *d, bool shared) {
   uint32_t object = d->objects++;
   head h = get_head(d);
   lua_createtable(d->L, size_hint(d, h.array), size_hint(d, h.hash));
   if (shared)
     keep(d, object);
-  fill(d, &h);
+  return fill(d, &h);
 }
 
 static void push_later(decoder *d) {
@@ -466,20 +465,21 @@ static void push_scalar(decoder *d, unsigned tag) {
   }
 }
 
-static void push_value(decoder *d) {
+static storable push_value(decoder *d) {
   unsigned byte = get_byte(d), tag = byte & GR_TAG_MASK;
   bool shared = (byte & GR_TAG_SHARED) != 0;
   if (((shared || tag == GR_TAG_LATER) && !d->kept) || d->depth >= DEPTH_LIMIT)
     luaL_error(d->L, "damaged message");
   d->depth++;
+  storable object = NULL;
   uint64_t len;
   switch (tag) {
   case GR_TAG_SHORT:
-    push_string(d, get_byte(d));
+    object = push_string(d, get_byte(d));
     break;
   case GR_TAG_STRING:
     get(d, &len, sizeof len);
-    push_string(d, len);
+    object = push_string(d, len);
     break;
   case GR_TAG_HANDLE:
     push_handle(d);
@@ -504,7 +504,7 @@ static void push_value(decoder *d) {
     push_c_closure(d, shared);
     break;
   case GR_TAG_TABLE:
-    push_table(d, shared);
+    object = push_table(d, shared);
     break;
   case GR_TAG_LATER:
     push_later(d);
@@ -519,6 +519,7 @@ static void push_value(decoder *d) {
     push_scalar(d, tag);
   }
   d->depth--;
+  return object;
 }
 
 static void fill_later(decoder *d) {

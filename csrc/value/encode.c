@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "value/encoder.h"
+#include "value/layout.h"
 
 enum {
   // On the stack, of which this is to be in one page together with what a
@@ -54,6 +55,12 @@ static void put_u32(gr_encoder *e, uint32_t n) {
 void gr_encoder_find_globals(gr_encoder *e) {
   lua_State *L = e->L;
   e->home = gr_home_of_copy(L);
+  if (gr_layout_is_known) {
+    e->globals =
+        gr_raw_get_table(lua_topointer(L, LUA_REGISTRYINDEX), LUA_RIDX_GLOBALS);
+    if (e->globals)
+      return;
+  }
   lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
   e->globals = lua_topointer(L, -1);
   lua_pop(L, 1);
@@ -84,33 +91,37 @@ static uint32_t slot_of(const void *key, uint32_t room) {
   return (uint32_t)(hash >> 32) & (room - 1);
 }
 
-static gr_seen *find_seen(gr_encoder *e, const void *key) {
+// In the hash table.
+static gr_seen *find_slot(gr_encoder *e, const void *key) {
   uint32_t i = slot_of(key, e->seen_room);
-  while (e->table[i].key && e->table[i].key != key)
+  while (e->seen[i].key && e->seen[i].key != key)
     i = (i + 1) & (e->seen_room - 1);
-  return &e->table[i];
+  return &e->seen[i];
 }
 
 static bool grow_seen(gr_encoder *e) {
-  uint32_t room = e->seen_room * 2;
-  gr_seen *old = e->table, *table = calloc(room, sizeof *table);
+  enum { ROOM_MIN = 32 }; // a power of two
+  gr_seen *old = e->seen;
+  uint32_t used = old == e->few ? e->seen_count : e->seen_room;
+  uint32_t room = old == e->few ? ROOM_MIN : e->seen_room * 2;
+  gr_seen *table = calloc(room, sizeof *table);
   if (!table)
     return false;
-  e->table = table;
-  uint32_t old_room = e->seen_room;
+  e->seen = table;
   e->seen_room = room;
-  for (uint32_t i = 0; i < old_room; i++)
+  e->seen_max = room / 4 * 3;
+  for (uint32_t i = 0; i < used; i++)
     if (old[i].key)
-      *find_seen(e, old[i].key) = old[i];
-  if (old != e->first_seen)
+      *find_slot(e, old[i].key) = old[i];
+  if (old != e->few)
     free(old);
   return true;
 }
 
-gr_seen *gr_encoder_try_see(gr_encoder *e, const void *key) {
-  if ((e->seen_count + 1) * 4 > e->seen_room * 3 && !grow_seen(e))
+gr_seen *gr_encoder_try_see_more(gr_encoder *e, const void *key) {
+  if (e->seen_count == e->seen_max && !grow_seen(e))
     return NULL;
-  return find_seen(e, key);
+  return find_slot(e, key);
 }
 
 gr_seen *gr_encoder_see(gr_encoder *e, const void *key) {
@@ -134,19 +145,26 @@ void gr_encoder_mark_shared(gr_encoder *e, const gr_seen *entry) {
   }
 }
 
-void gr_encoder_undo(gr_encoder *e, const gr_encoder *before) {
-  gr_seen *entries = malloc(e->seen_room * sizeof *entries);
+// Those whose tag is there, or further on.
+static void forget_seen(gr_encoder *e, size_t tag_at) {
+  uint32_t used = e->seen == e->few ? e->seen_count : e->seen_room;
+  size_t bytes = used * sizeof *e->seen;
+  gr_seen *entries = malloc(bytes + 1);
   if (!entries)
     gr_encoder_no_memory(e);
-  memcpy(entries, e->table, e->seen_room * sizeof *entries);
-  memset(e->table, 0, e->seen_room * sizeof *entries);
+  memcpy(entries, e->seen, bytes);
+  memset(e->seen, 0, bytes);
   e->seen_count = 0;
-  for (uint32_t i = 0; i < e->seen_room; i++)
-    if (entries[i].key && entries[i].tag_at < before->len) {
-      *find_seen(e, entries[i].key) = entries[i];
+  for (uint32_t i = 0; i < used; i++)
+    if (entries[i].key && entries[i].tag_at < tag_at) {
+      *gr_encoder_try_see(e, entries[i].key) = entries[i];
       e->seen_count++;
     }
   free(entries);
+}
+
+void gr_encoder_undo(gr_encoder *e, const gr_encoder *before) {
+  forget_seen(e, before->len);
   for (; e->handle_count > before->handle_count; e->handle_count--) {
     gr_block_handle *handle = &e->handles[e->handle_count - 1];
     handle->type->release(handle->object);
@@ -306,7 +324,7 @@ static void put_table(gr_encoder *e, int index, const gr_path *p) {
   const void *key = lua_topointer(L, index);
   gr_encoder_put_again(e, key, later ? GR_TAG_LATER : GR_TAG_TABLE);
   if (later) {
-    gr_encoder_mark_shared(e, find_seen(e, key));
+    gr_encoder_mark_shared(e, gr_encoder_see(e, key));
     put_off(e, index);
   } else {
     put_content(e, index, p);
@@ -372,7 +390,7 @@ void gr_encoder_put_laters(gr_encoder *e) {
   for (; e->laters_done < e->laters; e->laters_done++) {
     gr_path p = {NULL, GR_AT_LATER, 0, 0, 1};
     lua_rawgeti(L, e->slots + GR_SLOT_LATER, e->laters_done + 1);
-    uint32_t object = find_seen(e, lua_topointer(L, -1))->object;
+    uint32_t object = gr_encoder_see(e, lua_topointer(L, -1))->object;
     put_u32(e, object);
     put_content(e, lua_gettop(L), &p);
     lua_pop(L, 1);
@@ -432,24 +450,25 @@ static gr_block *finish(gr_encoder *e, int count) {
   block->bytes = e->len;
   block->handles = e->handles;
   block->handle_count = e->handle_count;
-  gr_block_counted(1);
+  gr_count(GR_COUNT_BLOCKS, 1);
   return block;
 }
 
 static void begin(gr_encoder *e, lua_State *L, gr_values what,
                   unsigned char first[FIRST_ROOM]) {
-  *e = (gr_encoder){.L = L,
-                    .what = what,
-                    .items = first,
-                    .room = FIRST_ROOM,
-                    .seen_room = GR_SEEN_MIN,
-                    .is_capturing = what == GR_VALUES_CALL};
-  e->table = e->first_seen;
+  memset(e, 0, offsetof(gr_encoder, few));
+  e->L = L;
+  e->what = what;
+  e->items = first;
+  e->room = FIRST_ROOM;
+  e->seen = e->few;
+  e->seen_max = GR_SEEN_FEW;
+  e->is_capturing = what == GR_VALUES_CALL;
 }
 
 static void end_seen(gr_encoder *e) {
-  if (e->table != e->first_seen)
-    free(e->table);
+  if (e->seen != e->few)
+    free(e->seen);
 }
 
 static void discard(gr_encoder *e) {

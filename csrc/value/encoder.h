@@ -12,7 +12,7 @@
 #include "value/module.h"
 
 enum {
-  GR_SEEN_MIN = 16,     // slots; a power of two
+  GR_SEEN_FEW = 8,      // are looked through one by one
   GR_DEPTH_LIMIT = 190, // of functions in functions, and in __transfer
 };
 
@@ -61,9 +61,9 @@ typedef struct gr_encoder {
   lua_Integer retries; // names of globals, to be tried again at the end
   int early;           // how many gr_capture_put_early are under way
   int depth;           // of the value in whose midst the innermost one is
-  gr_seen first_seen[GR_SEEN_MIN];
-  gr_seen *table;
-  uint32_t seen_count, seen_room;
+  gr_seen *seen;       // `few`; a hash table when there are more
+  uint32_t seen_count, seen_max, seen_room;
+  gr_seen few[GR_SEEN_FEW]; // the last, and not set before they are used
 } gr_encoder;
 
 // Tables of the encoder on the Lua stack, made when needed.
@@ -154,7 +154,16 @@ static inline bool gr_encoder_try_put_tagged(gr_encoder *e, int tag,
   return true;
 }
 bool gr_encoder_try_put_string(gr_encoder *e, const char *bytes, size_t len);
-gr_seen *gr_encoder_try_see(gr_encoder *e, const void *key);
+gr_seen *gr_encoder_try_see_more(gr_encoder *e, const void *key);
+static inline gr_seen *gr_encoder_try_see(gr_encoder *e, const void *key) {
+  if (GR_UNLIKELY(e->seen_count == e->seen_max || e->seen != e->few))
+    return gr_encoder_try_see_more(e, key);
+  gr_seen *entry = e->few, *end = entry + e->seen_count;
+  end->key = NULL;
+  while (entry < end && entry->key != key)
+    entry++;
+  return entry;
+}
 bool gr_encoder_try_put_handle(gr_encoder *e, const gr_handle *handle);
 
 // If the object was written before, refers to it; else gives it a number and

@@ -10,10 +10,10 @@
 #include <lauxlib.h>
 #include <stdlib.h>
 
+#include "base/count.h"
 #include "base/random.h"
 
 static const char table_key;
-static atomic_uint handle_count;
 uint64_t gr_handle_mark;
 
 void gr_handle_init(void) {
@@ -23,7 +23,7 @@ void gr_handle_init(void) {
 }
 
 unsigned gr_handle_count(void) {
-  return atomic_load(&handle_count);
+  return gr_count_sum(GR_COUNT_HANDLES);
 }
 
 void gr_handle_release(gr_handle *handle) {
@@ -31,9 +31,10 @@ void gr_handle_release(gr_handle *handle) {
   if (!object)
     return;
   handle->object = NULL;
-  atomic_fetch_sub(&handle_count, 1);
-  if (!gr_is_child()) // releasing may take locks
-    handle->type->release(object);
+  if (gr_is_child()) // releasing may take locks
+    return;
+  gr_count(GR_COUNT_HANDLES, -1);
+  handle->type->release(object);
 }
 
 // --- what is made in a finalizer while the state is closed ---
@@ -61,7 +62,7 @@ static void note_late(lua_State *L, gr_home *home, gr_handle *handle) {
   gr_late_handle *late = malloc(sizeof *late);
   if (!late) {
     handle->object = NULL; // it stays the caller's
-    atomic_fetch_sub(&handle_count, 1);
+    gr_count(GR_COUNT_HANDLES, -1);
     luaL_error(L, "not enough memory");
   }
   *late = (gr_late_handle){home->late, handle, handle->type, handle->object};
@@ -71,7 +72,7 @@ static void note_late(lua_State *L, gr_home *home, gr_handle *handle) {
 void gr_handle_release_late(gr_home *home) {
   for (gr_late_handle *late; (late = home->late);) {
     home->late = late->next;
-    atomic_fetch_sub(&handle_count, 1);
+    gr_count(GR_COUNT_HANDLES, -1);
     if (!gr_is_child())
       late->type->release(late->object);
     free(late);
@@ -203,7 +204,7 @@ static int push_protected(lua_State *L) {
   *handle = (gr_handle){gr_handle_mark, want->type, want->object, want->view};
   push_metatable(L, want->type);
   lua_setmetatable(L, -2);
-  atomic_fetch_add(&handle_count, 1);
+  gr_count(GR_COUNT_HANDLES, 1);
   gr_home *home = gr_home_find(L);
   if (GR_UNLIKELY(home && home->is_closing))
     note_late(L, home, handle);

@@ -48,16 +48,6 @@ gr_home *gr_home_of(lua_State *L) {
   return home;
 }
 
-gr_home *gr_home_find(lua_State *L) {
-  void *home;
-  return lua_getallocf(L, &home) == gr_home_allocate ? home : NULL;
-}
-
-gr_home *gr_home_of_copy(lua_State *L) {
-  gr_home *home = gr_home_find(L);
-  return home && home->image ? home : NULL;
-}
-
 void gr_home_lift_limit(gr_home *home) {
   home->limit = home->soft_limit = SIZE_MAX;
 }

@@ -35,9 +35,20 @@ void gr_home_init(gr_home *home, size_t limit);
 void *gr_home_allocate(void *arg, void *block, size_t old_bytes,
                        size_t new_bytes);
 
-gr_home *gr_home_of(lua_State *L);      // of a goroutine, not of main
-gr_home *gr_home_find(lua_State *L);    // of any state: NULL if it has none
-gr_home *gr_home_of_copy(lua_State *L); // the same if it is no copy
+gr_home *gr_home_of(lua_State *L); // of a goroutine, not of main
+
+// Of any state: NULL if it has none.
+static inline gr_home *gr_home_find(lua_State *L) {
+  void *home;
+  return lua_getallocf(L, &home) == gr_home_allocate ? home : NULL;
+}
+
+// The same if it is no copy.
+static inline gr_home *gr_home_of_copy(lua_State *L) {
+  gr_home *home = gr_home_find(L);
+  return home && home->image ? home : NULL;
+}
+
 void gr_home_lift_limit(gr_home *home);
 
 #endif

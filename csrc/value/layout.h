@@ -32,6 +32,12 @@ enum {
   GR_RAW_USERDATA = 0x47,
 };
 
+// What all objects begin with.
+typedef struct __attribute__((may_alias)) gr_raw_object {
+  void *next;
+  uint8_t type, color;
+} gr_raw_object;
+
 // Of the array part.
 typedef struct __attribute__((may_alias)) gr_raw_item {
   gr_raw value;
@@ -102,11 +108,28 @@ static inline uint32_t gr_raw_size(const gr_raw_table *t) {
   return UINT32_C(1) << (32 - __builtin_clz(n));
 }
 
-// Puts the table or string on top of the stack where a value of this table is.
-// False if that needs the collector's knowing. [-0, +0, -]
-static inline bool gr_raw_store(lua_State *L, const gr_raw_table *t,
-                                gr_raw *value, uint8_t *type) {
-  const gr_raw_table *object = lua_topointer(L, -1); // or a string
+// The table that is this item, or NULL if it is anything else or not in the
+// array part.
+static inline const void *gr_raw_get_table(const gr_raw_table *t, uint32_t i) {
+  if (gr_raw_size(t) < i || t->items[i - 1].type != GR_RAW_TABLE)
+    return NULL;
+  return t->items[i - 1].value.object;
+}
+
+static inline const gr_raw_object *gr_raw_object_of(const gr_raw_table *t) {
+  return (const void *)t;
+}
+
+// The string whose bytes Lua has there.
+static inline const gr_raw_object *gr_raw_string_of(const char *bytes) {
+  return (const void *)(bytes - offsetof(gr_raw_string, bytes));
+}
+
+// Puts a table or string, which is on the stack, where a value of this table
+// is. False if that needs the collector's knowing.
+static inline bool gr_raw_store(const gr_raw_table *t,
+                                const gr_raw_object *object, gr_raw *value,
+                                uint8_t *type) {
   if (t->color & GR_RAW_BLACK)
     return false;
   value->object = object;

@@ -9,7 +9,6 @@
 enum { TYPES_MAX = 64 };
 static const gr_handle_type *types[TYPES_MAX];
 static unsigned type_count;
-static atomic_uint block_count;
 
 void gr_message_add_type(const gr_handle_type *type) {
   for (unsigned i = 0; i < type_count; i++)
@@ -28,12 +27,7 @@ static uint16_t type_id(const gr_handle_type *type) {
 }
 
 unsigned gr_block_count(void) {
-  return atomic_load(&block_count);
-}
-
-void gr_block_counted(int change) {
-  atomic_fetch_add_explicit(&block_count, (unsigned)change,
-                            memory_order_relaxed);
+  return gr_count_sum(GR_COUNT_BLOCKS);
 }
 
 static bool borrow_handle(lua_State *L, int index, gr_message *out) {
@@ -259,5 +253,5 @@ void gr_block_release(gr_block *block) {
       block->handles[i].type->release(block->handles[i].object);
   free(block->handles);
   free(block);
-  gr_block_counted(-1);
+  gr_count(GR_COUNT_BLOCKS, -1);
 }

@@ -438,12 +438,12 @@ static bool has_more(lua_State *L, const gr_home *home) {
   return has;
 }
 
-bool gr_modules_have_filter(lua_State *L, const gr_modules_seen **filter) {
-  const gr_home *home = gr_home_of_copy(L);
+bool gr_modules_have_filter(lua_State *L, const gr_home *home,
+                            const gr_modules_seen **filter) {
   *filter = NULL;
   if (home && home->modules != GR_MODULES_MORE)
     return home->modules == GR_MODULES_OF_IMAGE;
-  const gr_notes *notes = gr_notes_find(L);
+  const gr_notes *notes = home ? &home->notes : gr_notes_find(L);
   *filter = notes ? notes->filter : NULL;
   return *filter != NULL;
 }
@@ -453,7 +453,7 @@ const gr_modules_seen *gr_modules_filter(lua_State *L) {
   gr_home *home = gr_home_of_copy(L);
   if (home && home->modules == GR_MODULES_UNKNOWN)
     home->modules = has_more(L, home) ? GR_MODULES_MORE : GR_MODULES_OF_IMAGE;
-  if (gr_modules_have_filter(L, &filter))
+  if (gr_modules_have_filter(L, home, &filter))
     return filter;
   gr_notes *notes = gr_notes_of(L);
   gr_modules_push(L);

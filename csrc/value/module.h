@@ -45,8 +45,10 @@ bool gr_modules_may_have_table(const gr_modules_seen *seen, const void *table);
 const gr_modules_seen *gr_modules_filter(lua_State *L);
 
 // The same without making it: false if it is not there yet, nor its absence
-// known. [-0, +0, -]
-bool gr_modules_have_filter(lua_State *L, const gr_modules_seen **filter);
+// known. `home`: gr_home_of_copy. [-0, +0, -]
+struct gr_home;
+bool gr_modules_have_filter(lua_State *L, const struct gr_home *home,
+                            const gr_modules_seen **filter);
 
 // There are more modules: the table is made anew when it is next wanted.
 void gr_modules_forget(lua_State *L);

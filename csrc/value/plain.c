@@ -153,55 +153,48 @@ static bool put_items(gr_encoder *e, const gr_raw_table *t, head *h,
   return true;
 }
 
-// How many bytes the names of all fields are; 0 if there are none, too many, or
-// keys of another kind.
-static size_t measure_fields(const gr_raw_table *t) {
-  uint32_t fields = 0, count = gr_raw_node_count(t);
-  size_t len = 0;
-  for (uint32_t i = 0; i < count; i++) {
-    const gr_raw_node *node = &t->nodes[i];
+static bool take_back(gr_encoder *e, size_t len) {
+  e->len = len;
+  return true;
+}
+
+// The names at once; nothing if there are none, too many, or keys of another
+// kind.
+static bool put_fields(gr_encoder *e, const gr_raw_table *t, head *h) {
+  uint64_t hash;
+  size_t before = e->len, from = before + sizeof hash + 1;
+  uint32_t fields = 0;
+  if (!gr_encoder_try_reserve(e, sizeof hash + 1))
+    return false;
+  const gr_raw_node *end = t->nodes + gr_raw_node_count(t);
+  for (const gr_raw_node *node = t->nodes; node < end; node++) {
     const gr_raw_string *s = node->key.object;
     if (gr_raw_is_nil(node->type))
       continue;
     if (node->key_type != GR_RAW_SHORT_STRING || ++fields > GR_SHAPE_FIELDS)
-      return 0;
-    len += 1 + (size_t)s->short_len;
-  }
-  return len <= GR_SHAPE_BYTES ? len : 0;
-}
-
-// The names at once, where that is possible.
-static bool put_fields(gr_encoder *e, const gr_raw_table *t, head *h) {
-  size_t len = measure_fields(t);
-  uint64_t hash;
-  if (len == 0)
-    return true;
-  unsigned char *at = gr_encoder_try_reserve(e, sizeof hash + 1 + len);
-  if (!at)
-    return false;
-  unsigned char *names = at + sizeof hash + 1, *name = names;
-  for (const gr_raw_node *node = t->nodes; name < names + len; node++) {
-    const gr_raw_string *s = node->key.object;
-    if (gr_raw_is_nil(node->type))
-      continue;
+      return take_back(e, before);
+    unsigned char *name = gr_encoder_try_reserve(e, 1 + (size_t)s->short_len);
+    if (!name)
+      return false;
     *name = s->short_len;
     copy_short(name + 1, s->bytes, s->short_len);
-    name += 1 + (size_t)s->short_len;
   }
-  hash = gr_fields_hash(names, len);
-  memcpy(at, &hash, sizeof hash);
-  at[sizeof hash] = (unsigned char)len;
+  size_t len = e->len - from;
+  if (len == 0 || len > GR_SHAPE_BYTES)
+    return take_back(e, before);
+  hash = gr_fields_hash(e->items + from, len);
+  memcpy(e->items + before, &hash, sizeof hash);
+  e->items[from - 1] = (unsigned char)len;
   h->flags |= GR_TABLE_HAS_FIELDS;
   return true;
 }
 
 static bool put_nodes(gr_encoder *e, const gr_raw_table *t, head *h,
                       int depth) {
-  uint32_t count = gr_raw_node_count(t);
   if (h->hash == 0 && !put_fields(e, t, h))
     return false;
-  for (uint32_t i = 0; i < count; i++) {
-    const gr_raw_node *node = &t->nodes[i];
+  const gr_raw_node *end = t->nodes + gr_raw_node_count(t);
+  for (const gr_raw_node *node = t->nodes; node < end; node++) {
     if (gr_raw_is_nil(node->type))
       continue;
     if (!(h->flags & GR_TABLE_HAS_FIELDS) &&
@@ -241,10 +234,10 @@ static bool put_table(gr_encoder *e, const gr_raw_table *t, int depth) {
 
 // Before the first table. False: there can be none.
 static bool find_special(gr_encoder *e) {
-  if (!gr_layout_is_known || !gr_modules_have_filter(e->L, &e->filter))
+  if (!gr_layout_is_known)
     return false;
   gr_encoder_find_globals(e);
-  return true;
+  return gr_modules_have_filter(e->L, e->home, &e->filter);
 }
 
 static bool put_root(gr_encoder *e, int index) {

@@ -24,16 +24,27 @@ typedef struct gr_fields {
   uint64_t hash;
 } gr_fields;
 
+// By words of eight bytes, of which the last may begin within the one before.
 static inline uint64_t gr_fields_hash(const unsigned char *bytes, size_t len) {
   const uint64_t prime = 0x9E3779B97F4A7C15u;
-  uint64_t hash = len * prime;
-  for (; len >= 8; bytes += 8, len -= 8) {
-    uint64_t word;
-    __builtin_memcpy(&word, bytes, 8);
+  uint64_t hash = len * prime, word = 0;
+  for (size_t i = 0; i + 8 < len; i += 8) {
+    __builtin_memcpy(&word, bytes + i, 8);
     hash = ((hash ^ hash >> 29) + word) * prime;
   }
-  for (; len > 0; bytes++, len--)
-    hash = ((hash ^ hash >> 29) + *bytes) * prime;
+  if (len >= 8) {
+    __builtin_memcpy(&word, bytes + len - 8, 8);
+  } else if (len >= 4) {
+    uint32_t half;
+    __builtin_memcpy(&half, bytes, 4);
+    word = half;
+    __builtin_memcpy(&half, bytes + len - 4, 4);
+    word |= (uint64_t)half << 32;
+  } else if (len > 0) {
+    word = bytes[0] | (unsigned)bytes[len / 2] << 8 |
+           (unsigned)bytes[len - 1] << 16;
+  }
+  hash = ((hash ^ hash >> 29) + word) * prime;
   return hash ^ hash >> 32;
 }
 

@@ -40,6 +40,6 @@ gr_block *gr_block_of_texts(const char *const *pairs, uint32_t count) {
   gr_refs_init(&block->refs);
   block->value_count = 1;
   block->bytes = (size_t)(at - block->items);
-  gr_block_counted(1);
+  gr_count(GR_COUNT_BLOCKS, 1);
   return block;
 }
