@@ -9,5 +9,5 @@ return {
   select = 1730,
   mutex = 770,
   timer = 10800,
-  struct = 8150,
+  struct = 7900,
 }

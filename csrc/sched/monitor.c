@@ -19,7 +19,8 @@
 enum {
   QUIET_ROUNDS = 20,      // rounds without anything running before deep sleep
   ROUND_MIN_NS = 20000,   // at most one round in this time
-  EVENTS_NS = 500000,     // for so long a worker may leave events alone
+  EVENTS_NS = 500000,     // for so long a worker may leave events alone,
+  QUICK_TURNS = 32,       // and twice as long if it takes so many turns in it
   FAMILIES_NS = 20000000, // between two looks for families that wait for ever
 };
 
@@ -90,12 +91,24 @@ static void fire_deadlines(gr_round *r) {
 
 // --- events of processors whose workers are busy ---
 
+static void note_help(gr_poller *poller) {
+  gr_processor *p = GR_CONTAINER(poller, gr_processor, poller);
+  unsigned turns = atomic_load(&p->turns);
+  uint64_t pause_ns = 2 * poller->pause_ns;
+  if (turns != poller->helped_turns)
+    pause_ns = ROUND_MIN_NS;
+  poller->pause_ns = pause_ns < EVENTS_NS ? pause_ns : EVENTS_NS;
+  poller->helped_turns = turns;
+  poller->helped_at_ns = gr_now_ns();
+  poller->armed = false;
+}
+
 static void on_watch(uv_poll_t *poll, int status, int events) {
   (void)poll, (void)status, (void)events;
   gr_poller *ready[16];
   unsigned count = gr_watch_take(monitor.watch, ready, 16);
   for (unsigned i = 0; i < count; i++) {
-    ready[i]->armed = false;
+    note_help(ready[i]);
     gr_poller_collect(ready[i], false);
   }
 }
@@ -112,18 +125,27 @@ static int open_watch(void) {
   return err;
 }
 
-// The worker of the processor has not looked for a while, or there is none.
-static bool is_left_alone(gr_processor *p, uint64_t now_ns) {
+// From when on nobody else looks at the events of the processor soon enough. A
+// worker that takes turns quickly looks by itself. One that takes none although
+// there is something for it has no CPU now: the others can run what is woken,
+// but to be told of each event at once would cost more than it saves.
+static uint64_t left_alone_at(gr_processor *p, uint64_t now_ns) {
   gr_poller *poller = &p->poller;
   gr_lock_lock(&gr_the_sched.lock);
   bool has_worker = p->worker != NULL;
   gr_lock_unlock(&gr_the_sched.lock);
-  unsigned looks = atomic_load(&poller->looks);
+  unsigned looks = atomic_load(&poller->looks), turns = atomic_load(&p->turns);
   if (looks != poller->seen_looks || !poller->seen_at_ns) {
     poller->seen_looks = looks;
     poller->seen_at_ns = now_ns;
+    poller->seen_turns = turns;
   }
-  return !has_worker || now_ns - poller->seen_at_ns >= EVENTS_NS;
+  if (!has_worker)
+    return now_ns;
+  bool is_quick = turns - poller->seen_turns >= QUICK_TURNS;
+  uint64_t at_ns = poller->seen_at_ns + (is_quick ? 2 : 1) * EVENTS_NS;
+  uint64_t helped_ns = poller->helped_at_ns + poller->pause_ns;
+  return turns == poller->helped_turns && helped_ns > at_ns ? helped_ns : at_ns;
 }
 
 // Has the next event of each be told to the monitor whose worker has not looked
@@ -139,10 +161,11 @@ static void watch_pollers(gr_round *r) {
     r->awaits_events = true;
     if (!is_unwatched(p))
       continue;
-    if (is_left_alone(p, r->now_ns))
+    uint64_t at_ns = left_alone_at(p, r->now_ns);
+    if (at_ns <= r->now_ns)
       p->poller.armed = gr_watch_arm(monitor.watch, &p->poller);
     else
-      gr_sooner(r, p->poller.seen_at_ns + EVENTS_NS);
+      gr_sooner(r, at_ns);
   }
 }
 
