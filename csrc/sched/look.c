@@ -62,10 +62,8 @@ static bool others_wait_locked(gr_processor *p, gr_worker *w) {
          atomic_load(&w->bound_ready) || p->id >= atomic_load(&s->procs);
 }
 
-// True if the thread sleeps in the kernel: a signal would only cut that short.
-// One that waits for a CPU does not.
-static bool is_blocked(gr_worker *w) {
 #ifdef __linux__
+static bool sleeps(gr_worker *w) {
   char path[64], text[256];
   snprintf(path, sizeof path, "/proc/self/task/%d/stat", atomic_load(&w->tid));
   int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -77,10 +75,24 @@ static bool is_blocked(gr_worker *w) {
   text[len] = '\0';
   const char *state = strrchr(text, ')'); // behind the name, in parentheses
   return state && state[1] == ' ' && state[2] != 'R';
+}
 #else
+static bool sleeps(gr_worker *w) {
   (void)w;
   return false;
+}
 #endif
+
+// True if the thread sleeps in the kernel: a signal would only cut that short.
+// One that waits for a CPU does not, and cannot begin to before it has used
+// some: until then the kernel, which takes its time to say, is not asked again.
+static bool is_blocked(gr_worker *w) {
+  uint64_t cpu_ns = cpu_of(w); // before its state
+  if (cpu_ns > 0 && cpu_ns == w->runnable_cpu_ns)
+    return false;
+  bool blocked = sleeps(w);
+  w->runnable_cpu_ns = blocked ? 0 : cpu_ns;
+  return blocked;
 }
 
 // From now on it is noted how much the thread computes.
