@@ -74,6 +74,7 @@ static route route_locked(gr_goroutine *g, gr_worker *self) {
       r.sleeping = p;
     } else {
       r.busy = true;
+      s->bound_wakes++;
       r.running = between ? target : NULL;
     }
   } else if (!between) {
@@ -107,7 +108,7 @@ void gr_ready_bound(gr_goroutine *g) {
   if (r.given)
     uv_sem_post(&r.given->handed);
   if (r.busy)
-    gr_monitor_kick();
+    gr_monitor_expect_bound();
   if (r.queued)
     gr_wake_processor();
   if (r.moved)

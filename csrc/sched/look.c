@@ -16,6 +16,7 @@
 enum {
   WOKEN_NS = 100000,     // when to look again whether those woken run,
   WOKEN_MAX_NS = 500000, // and at most, while goroutines take turns quickly
+  BOUND_NS = 200000,     // likewise, for one that is bound to a worker
   COMPUTED_NS = 200000,  // who has used less CPU does not compute,
   AGAIN_NS = 20000,      // if it has not computed before, else this
   RUNNABLE_NS = 1000000, // runnable for so long and used CPU: computes
@@ -164,6 +165,7 @@ static bool look_after_locked(gr_round *r, gr_processor *p, gr_worker *w) {
     return retake_locked(w, p);
   bool over = r->now_ns - w->seen_since_ns >= r->slice_ns;
   bool wanted = atomic_load(&w->bound_ready) != NULL;
+  r->bound_is_kept |= wanted && !is_new;
   // A slice that is new may be the rest of one, and over.
   if (!wanted && !over && (is_new || r->woken == 0))
     return false;
@@ -244,6 +246,20 @@ static uint64_t woken_patience(gr_round *r) {
   return patience_ns = ns < WOKEN_MAX_NS ? ns : WOKEN_MAX_NS;
 }
 
+// Where goroutines take turns quickly, one that is bound to their worker gets
+// its turn before the monitor has woken up for it.
+static void look_after_bound_locked(gr_round *r) {
+  static unsigned seen;
+  unsigned wakes = gr_the_sched.bound_wakes;
+  if (r->bound_is_kept) {
+    atomic_store(&gr_monitor_bound_patience_ns, 0);
+  } else if (wakes != seen) {
+    atomic_store(&gr_monitor_bound_patience_ns, BOUND_NS);
+    gr_sooner(r, r->now_ns + BOUND_NS);
+  }
+  seen = wakes;
+}
+
 void gr_look_at_workers(gr_round *r) {
   gr_sched *s = &gr_the_sched;
   gr_lock_lock(&s->lock);
@@ -279,5 +295,6 @@ void gr_look_at_workers(gr_round *r) {
   // Also if all have been asked: the next turn may be another one's.
   if (any_woken || r->bound_waits)
     gr_sooner(r, r->now_ns + woken_patience(r));
+  look_after_bound_locked(r);
   gr_lock_unlock(&s->lock);
 }

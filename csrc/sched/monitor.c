@@ -25,6 +25,7 @@ enum {
 };
 
 _Atomic(uint64_t) gr_monitor_wake_at = GR_NEVER;
+_Atomic(uint64_t) gr_monitor_bound_patience_ns;
 
 static struct {
   pthread_t thread;
@@ -70,6 +71,15 @@ static void end_deadlock(void) {
     gr_ready_woken(victim);
 }
 
+// Who has taken no turn since the last time has enough to do, or no CPU: the
+// next ones may come together.
+static void note_firing(gr_processor *p, uint64_t now_ns) {
+  unsigned turns = atomic_load(&p->turns);
+  if (turns == p->fired_turns)
+    atomic_store(&p->looked_at_ns, now_ns);
+  p->fired_turns = turns;
+}
+
 // Runs what has expired where nobody else does.
 static void fire_deadlines(gr_round *r) {
   gr_sched *s = &gr_the_sched;
@@ -83,6 +93,7 @@ static void fire_deadlines(gr_round *r) {
       atomic_fetch_add(&s->monitor_fires, 1); // see deadlock.c
       gr_deadlines_fire(&p->deadlines, r->now_ns, gr_ready_expired);
       atomic_fetch_sub(&s->monitor_fires, 1);
+      note_firing(p, r->now_ns);
       end_deadlock();
     }
     gr_sooner(r, gr_monitor_due(p));

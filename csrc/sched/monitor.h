@@ -52,6 +52,21 @@ static inline void gr_monitor_watch(gr_processor *p) {
     gr_monitor_kick();
 }
 
+// How long a goroutine that is bound to a busy worker may wait before the
+// monitor looks: 0, unless the worker took its next turn by itself the last
+// time.
+extern _Atomic(uint64_t) gr_monitor_bound_patience_ns;
+
+// A goroutine waits that is bound to a busy worker. (A monitor that is awake
+// may have looked there already.)
+static inline void gr_monitor_expect_bound(void) {
+  uint64_t at_ns = atomic_load(&gr_monitor_wake_at);
+  uint64_t patience_ns =
+      atomic_load_explicit(&gr_monitor_bound_patience_ns, memory_order_relaxed);
+  if (patience_ns == 0 || at_ns == 0 || at_ns > gr_now_ns() + patience_ns)
+    gr_monitor_kick();
+}
+
 // Somebody wants the monitor to look at that time at the latest.
 static inline void gr_monitor_expect(uint64_t when_ns) {
   if (GR_UNLIKELY(atomic_load(&gr_monitor_wake_at) > when_ns))

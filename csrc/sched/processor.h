@@ -42,6 +42,7 @@ struct gr_processor {
   // When the holder last looked for deadlines that have expired; it leaves the
   // next ones to the monitor, GR_LOOKED_NS later.
   _Atomic(uint64_t) looked_at_ns;
+  unsigned fired_turns; // by then the monitor has fired them last; its alone
 
   // Guarded by the scheduler's lock.
   gr_worker *worker; // the holder, or NULL

@@ -49,6 +49,7 @@ typedef struct gr_sched {
   gr_list old_families;       // to be used again
   uint32_t without_processor; // goroutines in a C call that lost theirs
   uint32_t between;           // workers that may not be done, see worker.h
+  uint32_t bound_wakes;       // of bound goroutines whose workers were busy
   uint32_t last_worker_id;
   uint32_t threads;  // of workers, hosts' among them
   bool wants_thread; // a processor with work got none; whoever goes idle helps
