@@ -6,14 +6,6 @@
 
 #include "base/poison.h"
 
-// With AddressSanitizer all blocks are the system's, which it watches; those of
-// a copied arena, which are not, it is told about, and none is used again.
-#ifdef GR_ASAN
-enum { SMALL_MAX = 0 };
-#else
-enum { SMALL_MAX = GR_ARENA_SMALL_MAX };
-#endif
-
 enum { CHUNK_MIN = 8 * 1024, CHUNK_MAX = 64 * 1024, HEADER = 16 };
 
 struct gr_arena_chunk {
@@ -55,22 +47,8 @@ static void add_first_chunk(gr_arena *arena, void *memory, size_t bytes,
 
 // --- small blocks ---
 
-static bool is_small(size_t bytes) {
-  return SMALL_MAX > 0 && bytes <= SMALL_MAX;
-}
-
-static size_t class_of(size_t bytes) {
-  return (bytes - 1) / GR_ARENA_STEP;
-}
-
 static size_t round_up(size_t bytes) {
   return (bytes + GR_ARENA_STEP - 1) / GR_ARENA_STEP * GR_ARENA_STEP;
-}
-
-static void put_small(gr_arena *arena, void *block, size_t class) {
-  struct gr_arena_free *freed = block;
-  freed->next = arena->free_blocks[class];
-  arena->free_blocks[class] = freed;
 }
 
 static bool add_chunk(gr_arena *arena) {
@@ -79,7 +57,7 @@ static bool add_chunk(gr_arena *arena) {
     return false;
   while (left >= GR_ARENA_STEP) { // a multiple of it
     size_t part = left < GR_ARENA_SMALL_MAX ? left : GR_ARENA_SMALL_MAX;
-    put_small(arena, arena->at, class_of(part));
+    gr_arena_put_small(arena, arena->at, part);
     arena->at += part;
     left -= part;
   }
@@ -95,13 +73,11 @@ static bool add_chunk(gr_arena *arena) {
   return true;
 }
 
-static void *get_small(gr_arena *arena, size_t class) {
-  struct gr_arena_free *block = arena->free_blocks[class];
-  if (block) {
-    arena->free_blocks[class] = block->next;
-    return block;
-  }
-  size_t bytes = (class + 1) * GR_ARENA_STEP;
+static void *get_small(gr_arena *arena, size_t bytes) {
+  void *again = gr_arena_get_again(arena, bytes);
+  if (again)
+    return again;
+  bytes = round_up(bytes);
   if ((size_t)(arena->end - arena->at) < bytes && !add_chunk(arena))
     return NULL;
   void *cut = arena->at;
@@ -160,7 +136,7 @@ static void put_within(gr_arena *arena, char *block, size_t bytes) {
   size_t left = round_up(bytes);
   for (size_t part; left > 0; block += part, left -= part) {
     part = left < GR_ARENA_SMALL_MAX ? left : GR_ARENA_SMALL_MAX;
-    put_small(arena, block, class_of(part));
+    gr_arena_put_small(arena, block, part);
   }
 #endif
 }
@@ -168,15 +144,15 @@ static void put_within(gr_arena *arena, char *block, size_t bytes) {
 // --- all ---
 
 static void *get(gr_arena *arena, size_t bytes) {
-  if (GR_LIKELY(is_small(bytes)))
-    return get_small(arena, class_of(bytes));
+  if (GR_LIKELY(gr_arena_is_small(bytes)))
+    return get_small(arena, bytes);
   bool is_fixed = arena->chunk_bytes == 0;
   return is_fixed ? cut(arena, bytes) : get_large(arena, bytes);
 }
 
 static void put(gr_arena *arena, void *block, size_t bytes) {
-  if (GR_LIKELY(is_small(bytes)))
-    put_small(arena, block, class_of(bytes));
+  if (GR_LIKELY(gr_arena_is_small(bytes)))
+    gr_arena_put_small(arena, block, bytes);
   else if (is_within(arena, block))
     put_within(arena, block, bytes);
   else
@@ -202,12 +178,14 @@ void *gr_arena_resize(gr_arena *arena, void *block, size_t old_bytes,
   }
   if (!block || old_bytes == 0)
     return get(arena, new_bytes);
-  bool was_small = is_small(old_bytes), small = is_small(new_bytes);
+  bool was_small = gr_arena_is_small(old_bytes);
+  bool small = gr_arena_is_small(new_bytes);
   if (!was_small && !small && !is_within(arena, block)) {
     void *resized = resize_large(block, new_bytes);
     return resized || new_bytes > old_bytes ? resized : block;
   }
-  if (was_small && small && class_of(old_bytes) == class_of(new_bytes))
+  if (was_small && small &&
+      gr_arena_class(old_bytes) == gr_arena_class(new_bytes))
     return block;
   return move(arena, block, old_bytes, new_bytes);
 }

@@ -16,6 +16,14 @@
 
 enum { GR_ARENA_SMALL_MAX = 512, GR_ARENA_STEP = 16 };
 
+// With AddressSanitizer all blocks are the system's, which it watches; those of
+// a copied arena, which are not, it is told about, and none is used again.
+#ifdef GR_ASAN
+enum { GR_ARENA_HAS_SMALL = 0 };
+#else
+enum { GR_ARENA_HAS_SMALL = 1 };
+#endif
+
 typedef struct gr_arena_chunk gr_arena_chunk;
 
 typedef struct gr_arena {
@@ -39,6 +47,34 @@ void gr_arena_fini(gr_arena *arena);
 // NULL, or has old_bytes. NULL when out of memory, but never when it shrinks.
 void *gr_arena_resize(gr_arena *arena, void *block, size_t old_bytes,
                       size_t new_bytes);
+
+// What that does nearly always, in line.
+
+// Also false for 0.
+static inline bool gr_arena_is_small(size_t bytes) {
+  return GR_ARENA_HAS_SMALL && bytes - 1 < GR_ARENA_SMALL_MAX;
+}
+
+static inline size_t gr_arena_class(size_t bytes) {
+  return (bytes - 1) / GR_ARENA_STEP;
+}
+
+// A small block that was freed before, or NULL.
+static inline void *gr_arena_get_again(gr_arena *arena, size_t bytes) {
+  struct gr_arena_free **first = &arena->free_blocks[gr_arena_class(bytes)];
+  struct gr_arena_free *block = *first;
+  if (GR_LIKELY(block != NULL))
+    *first = block->next;
+  return block;
+}
+
+static inline void gr_arena_put_small(gr_arena *arena, void *block,
+                                      size_t bytes) {
+  struct gr_arena_free **first = &arena->free_blocks[gr_arena_class(bytes)];
+  struct gr_arena_free *freed = (struct gr_arena_free *)block;
+  freed->next = *first;
+  *first = freed;
+}
 
 // Makes a fixed arena in this memory, which is zero.
 void gr_arena_init_fixed(gr_arena *arena, void *memory, size_t bytes);

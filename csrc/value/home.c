@@ -4,7 +4,7 @@
 void gr_home_init(gr_home *home, size_t limit) {
   if (limit == 0 || limit > SIZE_MAX / 2)
     limit = SIZE_MAX;
-  *home = (gr_home){.limit = limit, .soft_limit = limit};
+  *home = (gr_home){.limit = limit, .soft_limit = limit, .easy_limit = limit};
 }
 
 static size_t grace_of(const gr_home *home) {
@@ -16,30 +16,48 @@ static size_t grace_of(const gr_home *home) {
 // Lua asks a second time after a full collection; if that is refused, there is
 // an error. Its handlers get a grace, until much has been freed.
 static bool refuses(gr_home *home, size_t used) {
-  if (GR_LIKELY(used <= home->limit)) {
-    home->refused = false;
-    if (home->limit > home->soft_limit && used <= home->soft_limit / 2)
-      home->limit = home->soft_limit;
-    return false;
-  }
-  if (home->refused)
+  bool refuses = used > home->limit;
+  if (refuses && home->refused)
     home->limit = home->soft_limit + grace_of(home);
-  home->refused = true;
-  return true;
+  else if (home->limit > home->soft_limit && used <= home->soft_limit / 2)
+    home->limit = home->soft_limit;
+  home->refused = refuses;
+  bool is_easy = !refuses && home->limit == home->soft_limit;
+  home->easy_limit = is_easy ? home->limit : 0;
+  return refuses;
 }
 
-void *gr_home_allocate(void *arg, void *block, size_t old_bytes,
-                       size_t new_bytes) {
-  gr_home *home = arg;
-  if (!block)
-    old_bytes = 0; // it tells the kind of object
+static GR_NOINLINE void *resize(gr_home *home, void *block, size_t old_bytes,
+                                size_t new_bytes) {
   size_t used = home->used - old_bytes + new_bytes;
-  if (new_bytes > old_bytes && refuses(home, used))
+  if (new_bytes > old_bytes && used > home->easy_limit && refuses(home, used))
     return NULL;
   void *resized = gr_arena_resize(&home->arena, block, old_bytes, new_bytes);
   if (resized || new_bytes == 0)
     home->used = used;
   return resized;
+}
+
+void *gr_home_allocate(void *arg, void *block, size_t old_bytes,
+                       size_t new_bytes) {
+  gr_home *home = arg;
+  if (block) {
+    if (new_bytes > 0 || !gr_arena_is_small(old_bytes))
+      return resize(home, block, old_bytes, new_bytes);
+    gr_arena_put_small(&home->arena, block, old_bytes);
+    home->used -= old_bytes;
+    return NULL;
+  }
+  // Its old size tells the kind of object.
+  size_t used = home->used + new_bytes;
+  if (GR_LIKELY(gr_arena_is_small(new_bytes) && used <= home->easy_limit)) {
+    void *again = gr_arena_get_again(&home->arena, new_bytes);
+    if (GR_LIKELY(again != NULL)) {
+      home->used = used;
+      return again;
+    }
+  }
+  return resize(home, NULL, 0, new_bytes);
 }
 
 gr_home *gr_home_of(lua_State *L) {
@@ -49,5 +67,5 @@ gr_home *gr_home_of(lua_State *L) {
 }
 
 void gr_home_lift_limit(gr_home *home) {
-  home->limit = home->soft_limit = SIZE_MAX;
+  home->limit = home->soft_limit = home->easy_limit = SIZE_MAX;
 }

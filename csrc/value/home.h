@@ -14,6 +14,7 @@
 typedef struct gr_home {
   gr_arena arena;
   size_t used, limit; // bytes that Lua has asked for, and may
+  size_t easy_limit;  // `limit`, but for 0 while there is more to decide
   size_t soft_limit;  // `limit` but for a grace after it was reached
   bool refused;       // the last request for more
   bool warns, warning_continues;
