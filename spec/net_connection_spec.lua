@@ -61,6 +61,48 @@ sockets.each_kind(function(kind, pair)
       assert.equal("\n", b:read("a"))
     end)
 
+    it("reads the same in a goroutine, with a limit of memory or without", function()
+      local function read_all(conn)
+        local got = {}
+        for length = 0, 1200, 7 do
+          got[#got + 1] = conn:read("l")
+          got[#got + 1] = conn:read(length)
+          got[#got + 1] = conn:read(({ "L", "*L" })[length % 2 + 1])
+        end
+        got[#got + 1] = conn:read("a")
+        got[#got + 1] = tostring(conn:read("s") or conn:read(1))
+        return table.concat(got, "|")
+      end
+      local sent, expected = {}, {}
+      for length = 0, 1200, 7 do
+        local text = ("x"):rep(length)
+        table.move({ text, "\n", text, text, "\n" }, 1, 5, #sent + 1, sent)
+        table.move({ text, text, text .. "\n" }, 1, 3, #expected + 1, expected)
+      end
+      expected = table.concat(expected, "|") .. "||nil"
+      for _, options in ipairs({ {}, { memory_limit = 1 << 24 } }) do
+        local a, b = pair()
+        go(function() a:write(table.concat(sent)) a:shutdown() end)
+        local ok, got = go.spawn(options, read_all, b):join()
+        assert.is_true(ok and got == expected)
+        b:close()
+      end
+    end)
+
+    it("loses nothing when there is no memory for what was read", function()
+      local a, b <close> = pair()
+      local line = ("0123456789"):rep(100000)
+      go(function() a:write("first\n", line, "\nlast\n") end)
+      local ok, first, failed, why = go.spawn({ memory_limit = 300000 }, function()
+        local first = b:read("l")
+        local failed, why = pcall(b.read, b, "l")
+        return first, failed, why
+      end):join()
+      assert.same({ true, "first", false, "not enough memory" }, { ok, first, failed, why })
+      assert.is_true(line == b:read("l"))
+      assert.equal("last", b:read("l"))
+    end)
+
     it("iterates over lines", function()
       local a, b <close> = pair()
       a:write("1\n2\n\n4")

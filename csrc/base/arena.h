@@ -68,6 +68,13 @@ static inline void *gr_arena_get_again(gr_arena *arena, size_t bytes) {
   return block;
 }
 
+// True if a small block of so many bytes is there, or can be cut.
+static inline bool gr_arena_has(const gr_arena *arena, size_t bytes) {
+  return gr_arena_is_small(bytes) &&
+         (arena->free_blocks[gr_arena_class(bytes)] ||
+          (size_t)(arena->end - arena->at) >= GR_ARENA_SMALL_MAX);
+}
+
 static inline void gr_arena_put_small(gr_arena *arena, void *block,
                                       size_t bytes) {
   struct gr_arena_free **first = &arena->free_blocks[gr_arena_class(bytes)];

@@ -173,6 +173,37 @@ static int read_format(lua_State *L, int index, gr_stream *s) {
   return status;
 }
 
+static bool is_simple(lua_State *L, int top) {
+  if (top != 2 || lua_type(L, 2) != LUA_TSTRING)
+    return top == 2;
+  const char *format = lua_tostring(L, 2);
+  return format[*format == '*'] != 'n';
+}
+
+// The same for the only format, which is not "n", where it is certain that the
+// value can be made. Else false: what was taken is not used up.
+static bool read_simply(lua_State *L, gr_stream *s, int *status) {
+  const char *bytes;
+  size_t len;
+  gr_enter();
+  *status = take_format(L, 2, s, &bytes, &len);
+  gr_leave();
+  if (*status == 0) {
+    if (!gr_home_has_string(L, len)) {
+      s->at = s->start;
+      return false;
+    }
+    lua_pushlstring(L, bytes, len);
+  } else if (*status == GR_EOF) {
+    lua_pushnil(L);
+    *status = 0;
+  }
+  gr_enter();
+  gr_stream_read_end(s, *status == 0);
+  gr_leave();
+  return true;
+}
+
 typedef struct reading {
   gr_stream *s;
   int status; // what is not to be told by a nil among the results
@@ -197,30 +228,35 @@ static int read_all(lua_State *L) {
   return results;
 }
 
+static int read_protected(lua_State *L, gr_stream *s, int top) {
+  reading r = {.s = s};
+  lua_pushcfunction(L, read_all);
+  for (int i = 1; i <= top; i++)
+    lua_pushvalue(L, i);
+  lua_pushlightuserdata(L, &r);
+  int failed = lua_pcall(L, top + 1, LUA_MULTRET, 0);
+  gr_enter();
+  gr_stream_read_end(s, !failed && r.status == 0);
+  gr_leave();
+  if (failed)
+    lua_error(L);
+  return r.status;
+}
+
 // Reads the formats that are on the stack above self. Returns the status; the
 // results have replaced all if that is 0.
 static int read_formats(lua_State *L, gr_stream *s) {
   int top = lua_gettop(L), status;
   gr_wait_point(L);
   do {
-    reading r = {.s = s};
     lua_settop(L, top);
     gr_enter();
     status = gr_stream_read_begin(s);
     gr_leave();
     if (status)
       return status;
-    lua_pushcfunction(L, read_all);
-    for (int i = 1; i <= top; i++)
-      lua_pushvalue(L, i);
-    lua_pushlightuserdata(L, &r);
-    int failed = lua_pcall(L, top + 1, LUA_MULTRET, 0);
-    status = r.status;
-    gr_enter();
-    gr_stream_read_end(s, !failed && status == 0);
-    gr_leave();
-    if (failed)
-      lua_error(L);
+    if (!is_simple(L, top) || !read_simply(L, s, &status))
+      status = read_protected(L, s, top);
   } while (gr_io_again(L, status));
   return status;
 }

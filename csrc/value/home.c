@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "value/home.h"
 
+#include "value/layout.h"
+
 void gr_home_init(gr_home *home, size_t limit) {
   if (limit == 0 || limit > SIZE_MAX / 2)
     limit = SIZE_MAX;
@@ -58,6 +60,15 @@ void *gr_home_allocate(void *arg, void *block, size_t old_bytes,
     }
   }
   return resize(home, NULL, 0, new_bytes);
+}
+
+// Lua may enlarge its table of short strings before, but goes without that if
+// it has to; it is no small block.
+bool gr_home_has_string(lua_State *L, size_t len) {
+  const gr_home *home = gr_home_find(L);
+  return home && gr_layout_is_known && home->easy_limit == SIZE_MAX &&
+         len < GR_ARENA_SMALL_MAX &&
+         gr_arena_has(&home->arena, offsetof(gr_raw_string, bytes) + len + 1);
 }
 
 gr_home *gr_home_of(lua_State *L) {

@@ -36,6 +36,10 @@ void gr_home_init(gr_home *home, size_t limit);
 void *gr_home_allocate(void *arg, void *block, size_t old_bytes,
                        size_t new_bytes);
 
+// True if it is certain that a string of so many bytes can be made, with no
+// error for want of memory: a block for it is there, and no limit to reach.
+bool gr_home_has_string(lua_State *L, size_t len);
+
 gr_home *gr_home_of(lua_State *L); // of a goroutine, not of main
 
 // Of any state: NULL if it has none.
