@@ -71,11 +71,18 @@ static void end_deadlock(void) {
     gr_ready_woken(victim);
 }
 
-// Who has taken no turn since the last time has enough to do, or no CPU: the
-// next ones may come together.
+static bool has_worker(gr_processor *p) {
+  gr_lock_lock(&gr_the_sched.lock);
+  bool has = p->worker != NULL;
+  gr_lock_unlock(&gr_the_sched.lock);
+  return has;
+}
+
+// A worker that has taken no turn since the last time has enough to do, or no
+// CPU: the next ones may come together.
 static void note_firing(gr_processor *p, uint64_t now_ns) {
   unsigned turns = atomic_load(&p->turns);
-  if (turns == p->fired_turns)
+  if (turns == p->fired_turns && has_worker(p))
     atomic_store(&p->looked_at_ns, now_ns);
   p->fired_turns = turns;
 }
@@ -142,16 +149,13 @@ static int open_watch(void) {
 // but to be told of each event at once would cost more than it saves.
 static uint64_t left_alone_at(gr_processor *p, uint64_t now_ns) {
   gr_poller *poller = &p->poller;
-  gr_lock_lock(&gr_the_sched.lock);
-  bool has_worker = p->worker != NULL;
-  gr_lock_unlock(&gr_the_sched.lock);
   unsigned looks = atomic_load(&poller->looks), turns = atomic_load(&p->turns);
   if (looks != poller->seen_looks || !poller->seen_at_ns) {
     poller->seen_looks = looks;
     poller->seen_at_ns = now_ns;
     poller->seen_turns = turns;
   }
-  if (!has_worker)
+  if (!has_worker(p))
     return now_ns;
   bool is_quick = turns - poller->seen_turns >= QUICK_TURNS;
   uint64_t at_ns = poller->seen_at_ns + (is_quick ? 2 : 1) * EVENTS_NS;
