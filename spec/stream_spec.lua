@@ -46,6 +46,31 @@ describe("stdin", function()
     assert.equal(0, child:wait())
   end)
 
+  it("ends once where it is a terminal: nothing is asked of it after that", function()
+    for _, how in ipairs({ "%s", "go.spawn(function() %s end):join()" }) do
+      for _, format in ipairs({ '"a"', "2000", '"l", "l"' }) do
+        local path = helper.script('local go = require("goroutines")\n' ..
+          how:format(("local got = go.stdin:read(%s) print('got', #got)"):format(format)))
+        scripts[#scripts + 1] = path
+        local child = assert(go.process.spawn({ "script", "-qec",
+          helper.command .. " " .. path, "/dev/null", stdin = "pipe", stdout = "pipe" }))
+        local line = ("x"):rep(799)
+        child.stdin:write(line, "\n")
+        go.sleep(0.1)
+        child.stdin:write("\4") -- Ctrl-D, once
+        child.stdout:set_read_timeout(20)
+        local length
+        repeat -- what is typed is shown, too
+          local shown = child.stdout:read()
+          length = (shown or "got\ttimeout"):match("^got\t(%w+)")
+        until length
+        assert.equal(format == '"l", "l"' and "799" or "800", length)
+        child:kill("KILL")
+        child:wait()
+      end
+    end
+  end)
+
   it("has time limits, and is closed from elsewhere", function()
     local child = lua([[
       go.stdin:set_timeout(0.01)

@@ -61,7 +61,7 @@ static part *new_part(void) {
 }
 
 GR_NOINLINE void gr_count(gr_counted what, int change) {
-  if (GR_UNLIKELY(!mine) && !(mine = new_part())) {
+  if (GR_UNLIKELY(!mine) && (gr_is_child() || !(mine = new_part()))) {
     atomic_fetch_add(&gone[what], change);
     return;
   }

@@ -173,35 +173,49 @@ static int read_format(lua_State *L, int index, gr_stream *s) {
   return status;
 }
 
-static bool is_simple(lua_State *L, int top) {
+// What a read has taken, to be made a string.
+typedef struct taken {
+  const char *bytes;
+  size_t len;
+} taken;
+
+static int push_taken(lua_State *L) {
+  const taken *t = lua_touserdata(L, 1);
+  lua_pushlstring(L, t->bytes, t->len);
+  return 1;
+}
+
+// The same for the only format, which is not "n": a protected call is needed
+// only for the string, unless it is certain that there is memory for that.
+static int read_one(lua_State *L, gr_stream *s) {
+  taken t;
+  int failed = 0;
+  gr_enter();
+  int status = take_format(L, 2, s, &t.bytes, &t.len);
+  gr_leave();
+  if (status == GR_EOF) {
+    lua_pushnil(L);
+    status = 0;
+  } else if (status == 0 && GR_LIKELY(gr_home_has_string(L, t.len))) {
+    lua_pushlstring(L, t.bytes, t.len);
+  } else if (status == 0) {
+    lua_pushcfunction(L, push_taken);
+    lua_pushlightuserdata(L, &t);
+    failed = lua_pcall(L, 1, 1, 0);
+  }
+  gr_enter();
+  gr_stream_read_end(s, !failed && status == 0);
+  gr_leave();
+  if (failed)
+    lua_error(L);
+  return status;
+}
+
+static bool is_one(lua_State *L, int top) {
   if (top != 2 || lua_type(L, 2) != LUA_TSTRING)
     return top == 2;
   const char *format = lua_tostring(L, 2);
   return format[*format == '*'] != 'n';
-}
-
-// The same for the only format, which is not "n", where it is certain that the
-// value can be made. Else false: what was taken is not used up.
-static bool read_simply(lua_State *L, gr_stream *s, int *status) {
-  const char *bytes;
-  size_t len;
-  gr_enter();
-  *status = take_format(L, 2, s, &bytes, &len);
-  gr_leave();
-  if (*status == 0) {
-    if (!gr_home_has_string(L, len)) {
-      s->at = s->start;
-      return false;
-    }
-    lua_pushlstring(L, bytes, len);
-  } else if (*status == GR_EOF) {
-    lua_pushnil(L);
-    *status = 0;
-  }
-  gr_enter();
-  gr_stream_read_end(s, *status == 0);
-  gr_leave();
-  return true;
 }
 
 typedef struct reading {
@@ -228,7 +242,7 @@ static int read_all(lua_State *L) {
   return results;
 }
 
-static int read_protected(lua_State *L, gr_stream *s, int top) {
+static int read_several(lua_State *L, gr_stream *s, int top) {
   reading r = {.s = s};
   lua_pushcfunction(L, read_all);
   for (int i = 1; i <= top; i++)
@@ -255,8 +269,7 @@ static int read_formats(lua_State *L, gr_stream *s) {
     gr_leave();
     if (status)
       return status;
-    if (!is_simple(L, top) || !read_simply(L, s, &status))
-      status = read_protected(L, s, top);
+    status = is_one(L, top) ? read_one(L, s) : read_several(L, s, top);
   } while (gr_io_again(L, status));
   return status;
 }

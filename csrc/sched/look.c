@@ -21,12 +21,13 @@ enum {
   AGAIN_NS = 20000,      // if it has not computed before, else this
   RUNNABLE_NS = 1000000, // runnable for so long and used CPU: computes
   WATCHED_NS = 2000000,  // after so long the watch begins anew
+  ASK_NS = 1000000,      // for so long the kernel's word is taken
   PATIENCE = 2,          // signals without effect before a processor is taken
 };
 
 static uint64_t patience_ns; // the monitor's; see woken_patience
 
-static uint64_t cpu_of(gr_worker *w) {
+uint64_t gr_cpu_of(gr_worker *w) {
   clockid_t clock;
   struct timespec ts;
   if (pthread_getcpuclockid(w->thread, &clock) == 0 &&
@@ -86,19 +87,21 @@ static bool sleeps(gr_worker *w) {
 
 // True if the thread sleeps in the kernel: a signal would only cut that short.
 // One that waits for a CPU does not, and cannot begin to before it has used
-// some: until then the kernel, which takes its time to say, is not asked again.
+// some. So the kernel, which takes its time to say, is not asked again until
+// then; but from time to time, should that be counted by ticks.
 static bool is_blocked(gr_worker *w) {
-  uint64_t cpu_ns = cpu_of(w); // before its state
-  if (cpu_ns > 0 && cpu_ns == w->runnable_cpu_ns)
+  uint64_t cpu_ns = gr_cpu_of(w), now_ns = gr_now_ns(); // before its state
+  if (cpu_ns == w->runnable_cpu_ns && now_ns - w->runnable_at_ns < ASK_NS)
     return false;
   bool blocked = sleeps(w);
-  w->runnable_cpu_ns = blocked ? 0 : cpu_ns;
+  w->runnable_cpu_ns = cpu_ns;
+  w->runnable_at_ns = blocked ? 0 : now_ns;
   return blocked;
 }
 
 // From now on it is noted how much the thread computes.
 static void watch_cpu(gr_worker *w, uint64_t now_ns) {
-  w->seen_cpu_ns = cpu_of(w);
+  w->seen_cpu_ns = gr_cpu_of(w);
   w->seen_at_ns = now_ns;
 }
 
@@ -115,7 +118,7 @@ static bool computes(gr_worker *w, uint64_t now_ns) {
   }
   if (w->runnable_since_ns == 0)
     w->runnable_since_ns = now_ns;
-  uint64_t used_ns = cpu_of(w) - w->seen_cpu_ns;
+  uint64_t used_ns = gr_cpu_of(w) - w->seen_cpu_ns;
   uint64_t watched_ns = now_ns - w->seen_at_ns;
   gr_goroutine *g = atomic_load(&w->g);
   bool has_computed = g && gr_has_computed(g);
@@ -199,7 +202,7 @@ static bool is_over_limit(gr_worker *w, gr_goroutine *g) {
   uint64_t limit_ns = atomic_load(&g->cpu_limit_ns);
   if (GR_LIKELY(limit_ns == 0))
     return false;
-  uint64_t now_ns = cpu_of(w), since_ns = atomic_load(&g->cpu_since_ns);
+  uint64_t now_ns = gr_cpu_of(w), since_ns = atomic_load(&g->cpu_since_ns);
   uint64_t used_ns = atomic_load(&g->cpu_used_ns);
   return now_ns > since_ns && used_ns + now_ns - since_ns >= limit_ns;
 }

@@ -109,14 +109,20 @@ static void fire_deadlines(gr_round *r) {
 
 // --- events of processors whose workers are busy ---
 
+static uint64_t cpu_at(gr_processor *p) {
+  gr_lock_lock(&gr_the_sched.lock);
+  uint64_t cpu_ns = p->worker ? gr_cpu_of(p->worker) : 0;
+  gr_lock_unlock(&gr_the_sched.lock);
+  return cpu_ns;
+}
+
 static void note_help(gr_poller *poller) {
   gr_processor *p = GR_CONTAINER(poller, gr_processor, poller);
-  unsigned turns = atomic_load(&p->turns);
-  uint64_t pause_ns = 2 * poller->pause_ns;
-  if (turns != poller->helped_turns)
+  uint64_t cpu_ns = cpu_at(p), pause_ns = 2 * poller->pause_ns;
+  if (cpu_ns != poller->helped_cpu_ns)
     pause_ns = ROUND_MIN_NS;
   poller->pause_ns = pause_ns < EVENTS_NS ? pause_ns : EVENTS_NS;
-  poller->helped_turns = turns;
+  poller->helped_cpu_ns = cpu_ns;
   poller->helped_at_ns = gr_now_ns();
   poller->armed = false;
 }
@@ -144,9 +150,9 @@ static int open_watch(void) {
 }
 
 // From when on nobody else looks at the events of the processor soon enough. A
-// worker that takes turns quickly looks by itself. One that takes none although
-// there is something for it has no CPU now: the others can run what is woken,
-// but to be told of each event at once would cost more than it saves.
+// worker that takes turns quickly looks by itself. One that has used no CPU
+// since the monitor has helped it has to wait for one: the others can run what
+// is woken, but to be told of each event at once would cost more than it saves.
 static uint64_t left_alone_at(gr_processor *p, uint64_t now_ns) {
   gr_poller *poller = &p->poller;
   unsigned looks = atomic_load(&poller->looks), turns = atomic_load(&p->turns);
@@ -160,7 +166,8 @@ static uint64_t left_alone_at(gr_processor *p, uint64_t now_ns) {
   bool is_quick = turns - poller->seen_turns >= QUICK_TURNS;
   uint64_t at_ns = poller->seen_at_ns + (is_quick ? 2 : 1) * EVENTS_NS;
   uint64_t helped_ns = poller->helped_at_ns + poller->pause_ns;
-  return turns == poller->helped_turns && helped_ns > at_ns ? helped_ns : at_ns;
+  bool pauses = helped_ns > now_ns && cpu_at(p) == poller->helped_cpu_ns;
+  return pauses && helped_ns > at_ns ? helped_ns : at_ns;
 }
 
 // Has the next event of each be told to the monitor whose worker has not looked

@@ -58,13 +58,13 @@ struct gr_poller {
   atomic_uint looks;
 
   // The monitor's alone.
-  bool armed;            // it watches the set
-  unsigned seen_looks;   // in its last round
-  uint64_t seen_at_ns;   // since when they are so many
-  unsigned seen_turns;   // of the processor by then
-  uint64_t helped_at_ns; // when it collected last
-  unsigned helped_turns; // of the processor by then
-  uint64_t pause_ns;     // until the next time, if they stay so many
+  bool armed;             // it watches the set
+  unsigned seen_looks;    // in its last round
+  uint64_t seen_at_ns;    // since when they are so many
+  unsigned seen_turns;    // of the processor by then
+  uint64_t helped_at_ns;  // when it collected last
+  uint64_t helped_cpu_ns; // that its worker had used by then
+  uint64_t pause_ns;      // until the next time, if it uses no more
 };
 
 // Makes the set: with the processor, and not when it is first used, so that a

@@ -26,6 +26,10 @@ static inline void gr_sooner(gr_round *r, uint64_t when_ns) {
     r->next_ns = when_ns;
 }
 
+// CPU time that the worker's thread has used; 0 if nobody knows. The
+// scheduler's lock is held, so that it is there.
+uint64_t gr_cpu_of(gr_worker *w);
+
 // Ends what is to be ended: slices, calls that keep a processor, what is over
 // its limit. Wakes nobody yet.
 void gr_look_at_workers(gr_round *r);

@@ -84,7 +84,8 @@ struct gr_worker {
   uint64_t seen_cpu_ns;            // of the thread, at seen_at_ns
   uint64_t seen_at_ns;
   uint64_t runnable_since_ns; // found so at each look since; 0: not
-  uint64_t runnable_cpu_ns;   // CPU time by which it was found so last
+  uint64_t runnable_at_ns;    // when it was found so last
+  uint64_t runnable_cpu_ns;   // of the thread by then
   unsigned signals;           // for that slice, without effect
 
   uv_sem_t handed; // posted after `p` was set for a worker without one
