@@ -56,7 +56,7 @@
 #ifndef GR_BLOCK_H
 #define GR_BLOCK_H
 
-#include "base/count.h"
+#include "base/thread.h"
 #include "base/refs.h"
 #include "value/image.h"
 #include "value/message.h"
@@ -131,6 +131,7 @@ struct gr_block {
   size_t bytes; // of items
   gr_block_handle *handles;
   uint32_t handle_count;
+  uint32_t room; // of items that may be there, if it is to be used again
   unsigned char items[];
 };
 

@@ -432,10 +432,17 @@ static void release_handles(gr_encoder *e) {
 static gr_block *finish(gr_encoder *e, int count) {
   gr_block *block = e->block; // not shrunk: most live for microseconds
   if (!block) {
-    block = malloc(sizeof *block + e->len);
-    if (!block)
-      return NULL;
+    size_t bytes = sizeof *block + e->len;
+    block = gr_spare_take(bytes);
+    if (!block) {
+      block = malloc(bytes);
+      if (!block)
+        return NULL;
+      block->room = (uint32_t)e->len;
+    }
     memcpy(block->items, e->items, e->len);
+  } else {
+    block->room = UINT32_MAX; // too large to be kept
   }
   gr_refs_init(&block->refs);
   block->value_count = (uint32_t)count;

@@ -10,7 +10,7 @@
 #include <lauxlib.h>
 #include <stdlib.h>
 
-#include "base/count.h"
+#include "base/thread.h"
 #include "base/random.h"
 
 static const char table_key;

@@ -251,7 +251,8 @@ void gr_block_release(gr_block *block) {
   for (uint32_t i = 0; i < block->handle_count; i++)
     if (!block->handles[i].is_owner)
       block->handles[i].type->release(block->handles[i].object);
-  free(block->handles);
-  free(block);
+  if (GR_UNLIKELY(block->handles != NULL))
+    free(block->handles);
+  gr_spare_put(block, sizeof *block + block->room);
   gr_count(GR_COUNT_BLOCKS, -1);
 }

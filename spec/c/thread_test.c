@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What threads have counted stays counted when they end, also what they count
 // while they do.
-#include "base/count.h"
+#include "base/thread.h"
 
 #include <pthread.h>
 
@@ -43,5 +43,5 @@ int main(void) {
   }
   gr_count(GR_COUNT_BLOCKS, -1); // of others
   CHECK(gr_count_sum(GR_COUNT_BLOCKS) == THREADS * ROUNDS - 1);
-  puts("count: ok");
+  puts("thread: ok");
 }

@@ -1,14 +1,23 @@
 // SPDX-License-Identifier: MIT
-#include "base/count.h"
+#include "base/thread.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 
 #include "base/lock.h"
 
+// With AddressSanitizer all blocks are the system's, which it watches.
+#ifdef GR_ASAN
+enum { SPARE_MAX = 0 };
+#else
+enum { SPARE_MAX = 512 };
+#endif
+
 typedef struct part {
   atomic_long counts[GR_COUNTS]; // written by one thread
-  struct part *next;             // guarded by the lock, as is `link`
+  void *spare;                   // that thread's, as is `spare_bytes`
+  size_t spare_bytes;
+  struct part *next; // guarded by the lock, as is `link`
   struct part **link;
 } part;
 
@@ -35,6 +44,7 @@ static void on_thread_end(void *arg) {
   for (int i = 0; i < GR_COUNTS; i++)
     atomic_fetch_add(&gone[i], atomic_load(&p->counts[i]));
   gr_lock_unlock(&lock);
+  free(p->spare);
   free(p);
 }
 
@@ -68,6 +78,29 @@ GR_NOINLINE void gr_count(gr_counted what, int change) {
   atomic_long *count = &mine->counts[what];
   long now = atomic_load_explicit(count, memory_order_relaxed);
   atomic_store_explicit(count, now + change, memory_order_relaxed);
+}
+
+GR_NOINLINE void *gr_spare_take(size_t bytes) {
+  part *p = mine;
+  if (!p || p->spare_bytes < bytes)
+    return NULL;
+  p->spare_bytes = 0;
+  void *spare = p->spare;
+  p->spare = NULL;
+  return spare;
+}
+
+GR_NOINLINE void gr_spare_put(void *block, size_t bytes) {
+  part *p = mine;
+  if (p && bytes <= SPARE_MAX && bytes > p->spare_bytes) {
+    void *smaller = p->spare;
+    p->spare = block;
+    p->spare_bytes = bytes;
+    if (GR_LIKELY(!smaller))
+      return;
+    block = smaller;
+  }
+  free(block);
 }
 
 unsigned gr_count_sum(gr_counted what) {
