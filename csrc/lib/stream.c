@@ -149,31 +149,6 @@ static int take_format(lua_State *L, int index, gr_stream *s,
   }
 }
 
-// Reads one format and pushes the value, or nil at the end or for what is no
-// number. Nothing is pushed when the status is neither 0 nor GR_EOF.
-static int read_format(lua_State *L, int index, gr_stream *s) {
-  const char *bytes, *format = "";
-  size_t len;
-  int status;
-  if (lua_type(L, index) == LUA_TSTRING) {
-    format = lua_tostring(L, index);
-    format += *format == '*';
-  }
-  if (*format == 'n') {
-    status = read_number(L, s);
-  } else {
-    gr_enter();
-    status = take_format(L, index, s, &bytes, &len);
-    gr_leave();
-    if (status == 0)
-      lua_pushlstring(L, bytes, len);
-  }
-  if (status == GR_EOF)
-    lua_pushnil(L);
-  return status;
-}
-
-// What a read has taken, to be made a string.
 typedef struct taken {
   const char *bytes;
   size_t len;
@@ -185,91 +160,75 @@ static int push_taken(lua_State *L) {
   return 1;
 }
 
-// The same for the only format, which is not "n": a protected call is needed
-// only for the string, unless it is certain that there is memory for that.
-static int read_one(lua_State *L, gr_stream *s) {
-  taken t;
-  int failed = 0;
-  gr_enter();
-  int status = take_format(L, 2, s, &t.bytes, &t.len);
-  gr_leave();
-  if (status == GR_EOF) {
-    lua_pushnil(L);
-    status = 0;
-  } else if (status == 0 && GR_LIKELY(gr_home_has_string(L, t.len))) {
+// Pushes the string, or the error if there is no memory for it, which it
+// returns then: the reading is to be ended all the same. A protected call is
+// not needed where it is certain that there is.
+static int push_string(lua_State *L, taken t) {
+  if (GR_LIKELY(gr_home_has_string(L, t.len))) {
     lua_pushlstring(L, t.bytes, t.len);
-  } else if (status == 0) {
-    lua_pushcfunction(L, push_taken);
-    lua_pushlightuserdata(L, &t);
-    failed = lua_pcall(L, 1, 1, 0);
+    return LUA_OK;
   }
-  gr_enter();
-  gr_stream_read_end(s, !failed && status == 0);
-  gr_leave();
-  if (failed)
-    lua_error(L);
+  lua_pushcfunction(L, push_taken);
+  lua_pushlightuserdata(L, &t);
+  return lua_pcall(L, 1, 1, 0);
+}
+
+// Reads one format and pushes the value, or nil at the end or for what is no
+// number; or the error, see above. Nothing is pushed when the status is neither
+// 0 nor GR_EOF.
+static int read_format(lua_State *L, int index, gr_stream *s, int *failed) {
+  taken t;
+  const char *format = "";
+  int status;
+  if (lua_type(L, index) == LUA_TSTRING) {
+    format = lua_tostring(L, index);
+    format += *format == '*';
+  }
+  if (*format == 'n') {
+    status = read_number(L, s);
+  } else {
+    gr_enter();
+    status = take_format(L, index, s, &t.bytes, &t.len);
+    gr_leave();
+    if (status == 0)
+      *failed = push_string(L, t);
+  }
+  if (status == GR_EOF)
+    lua_pushnil(L);
   return status;
 }
 
-static bool is_one(lua_State *L, int top) {
-  if (top != 2 || lua_type(L, 2) != LUA_TSTRING)
-    return top == 2;
-  const char *format = lua_tostring(L, 2);
-  return format[*format == '*'] != 'n';
-}
-
-typedef struct reading {
-  gr_stream *s;
-  int status; // what is not to be told by a nil among the results
-} reading;
-
-// Protected, for the reading is to be ended also when there is no memory for a
-// string. self, formats..., reading -> results...
-static int read_all(lua_State *L) {
-  reading *r = lua_touserdata(L, -1);
-  lua_pop(L, 1);
-  int last = lua_gettop(L), results = 0;
+// Up to the first nil, or what is not to be told by one.
+static int read_all(lua_State *L, int last, gr_stream *s, int *failed) {
   for (int i = 2; i <= last; i++) {
-    int status = read_format(L, i, r->s);
-    if (status && status != GR_EOF) {
-      r->status = status;
-      return 0;
-    }
-    results++;
+    int status = read_format(L, i, s, failed);
+    if (*failed || (status && status != GR_EOF))
+      return status;
     if (lua_isnil(L, -1))
       break;
   }
-  return results;
-}
-
-static int read_several(lua_State *L, gr_stream *s, int top) {
-  reading r = {.s = s};
-  lua_pushcfunction(L, read_all);
-  for (int i = 1; i <= top; i++)
-    lua_pushvalue(L, i);
-  lua_pushlightuserdata(L, &r);
-  int failed = lua_pcall(L, top + 1, LUA_MULTRET, 0);
-  gr_enter();
-  gr_stream_read_end(s, !failed && r.status == 0);
-  gr_leave();
-  if (failed)
-    lua_error(L);
-  return r.status;
+  return 0;
 }
 
 // Reads the formats that are on the stack above self. Returns the status; the
-// results have replaced all if that is 0.
+// results are above them if that is 0.
 static int read_formats(lua_State *L, gr_stream *s) {
   int top = lua_gettop(L), status;
   gr_wait_point(L);
   do {
+    int failed = LUA_OK;
     lua_settop(L, top);
     gr_enter();
     status = gr_stream_read_begin(s);
     gr_leave();
     if (status)
       return status;
-    status = is_one(L, top) ? read_one(L, s) : read_several(L, s, top);
+    status = read_all(L, top, s, &failed);
+    gr_enter();
+    gr_stream_read_end(s, !failed && status == 0);
+    gr_leave();
+    if (failed)
+      lua_error(L);
   } while (gr_io_again(L, status));
   return status;
 }

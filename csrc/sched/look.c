@@ -173,8 +173,8 @@ static bool look_after_locked(gr_round *r, gr_processor *p, gr_worker *w) {
   if (!wanted && !over && (is_new || r->woken == 0))
     return false;
   bool busy = computes(w, r->now_ns);
-  bool stuck = busy ? w->signals >= PATIENCE : is_blocked(w);
-  if (over && stuck && retake_locked(w, p)) {
+  if (over && (busy ? w->signals >= PATIENCE : is_blocked(w)) &&
+      retake_locked(w, p)) {
     watch_cpu(w, r->now_ns);
     return true;
   }
@@ -249,18 +249,19 @@ static uint64_t woken_patience(gr_round *r) {
   return patience_ns = ns < WOKEN_MAX_NS ? ns : WOKEN_MAX_NS;
 }
 
+static unsigned seen_bound_wakes; // the monitor's
+
 // Where goroutines take turns quickly, one that is bound to their worker gets
 // its turn before the monitor has woken up for it.
 static void look_after_bound_locked(gr_round *r) {
-  static unsigned seen;
   unsigned wakes = gr_the_sched.bound_wakes;
   if (r->bound_is_kept) {
     atomic_store(&gr_monitor_bound_patience_ns, 0);
-  } else if (wakes != seen) {
+  } else if (wakes != seen_bound_wakes) {
     atomic_store(&gr_monitor_bound_patience_ns, BOUND_NS);
     gr_sooner(r, r->now_ns + BOUND_NS);
   }
-  seen = wakes;
+  seen_bound_wakes = wakes;
 }
 
 void gr_look_at_workers(gr_round *r) {

@@ -37,12 +37,16 @@ static struct {
 
 // --- deadlines, and waits without an end ---
 
-// True if nobody but the monitor looks at the deadlines and events of p.
-static bool is_unwatched(gr_processor *p) {
+// Who looks at the deadlines and events of a processor besides the monitor: the
+// worker that sleeps with it, one that runs goroutines, when it comes to that,
+// or nobody.
+typedef enum watcher { NOBODY, BUSY, SLEEPER } watcher;
+
+static watcher watcher_of(gr_processor *p) {
   gr_lock_lock(&gr_the_sched.lock);
-  bool unwatched = !p->is_idle || !p->worker;
+  watcher who = !p->worker ? NOBODY : p->is_idle ? SLEEPER : BUSY;
   gr_lock_unlock(&gr_the_sched.lock);
-  return unwatched;
+  return who;
 }
 
 // Where there are several families, one of them may wait for ever while others
@@ -71,18 +75,11 @@ static void end_deadlock(void) {
     gr_ready_woken(victim);
 }
 
-static bool has_worker(gr_processor *p) {
-  gr_lock_lock(&gr_the_sched.lock);
-  bool has = p->worker != NULL;
-  gr_lock_unlock(&gr_the_sched.lock);
-  return has;
-}
-
 // A worker that has taken no turn since the last time has enough to do, or no
 // CPU: the next ones may come together.
-static void note_firing(gr_processor *p, uint64_t now_ns) {
+static void note_firing(gr_processor *p, watcher who, uint64_t now_ns) {
   unsigned turns = atomic_load(&p->turns);
-  if (turns == p->fired_turns && has_worker(p))
+  if (turns == p->fired_turns && who == BUSY)
     atomic_store(&p->looked_at_ns, now_ns);
   p->fired_turns = turns;
 }
@@ -94,13 +91,16 @@ static void fire_deadlines(gr_round *r) {
   for (unsigned i = 0; i < made; i++) {
     gr_processor *p = atomic_load(&s->processors[i]);
     uint64_t earliest = atomic_load(&p->deadlines.earliest_ns);
-    if (earliest == GR_NEVER || !is_unwatched(p))
+    if (earliest == GR_NEVER)
+      continue;
+    watcher who = watcher_of(p);
+    if (who == SLEEPER)
       continue;
     if (gr_monitor_due(p) <= r->now_ns) {
       atomic_fetch_add(&s->monitor_fires, 1); // see deadlock.c
       gr_deadlines_fire(&p->deadlines, r->now_ns, gr_ready_expired);
       atomic_fetch_sub(&s->monitor_fires, 1);
-      note_firing(p, r->now_ns);
+      note_firing(p, who, r->now_ns);
       end_deadlock();
     }
     gr_sooner(r, gr_monitor_due(p));
@@ -153,7 +153,7 @@ static int open_watch(void) {
 // worker that takes turns quickly looks by itself. One that has used no CPU
 // since the monitor has helped it has to wait for one: the others can run what
 // is woken, but to be told of each event at once would cost more than it saves.
-static uint64_t left_alone_at(gr_processor *p, uint64_t now_ns) {
+static uint64_t left_alone_at(gr_processor *p, watcher who, uint64_t now_ns) {
   gr_poller *poller = &p->poller;
   unsigned looks = atomic_load(&poller->looks), turns = atomic_load(&p->turns);
   if (looks != poller->seen_looks || !poller->seen_at_ns) {
@@ -161,7 +161,7 @@ static uint64_t left_alone_at(gr_processor *p, uint64_t now_ns) {
     poller->seen_at_ns = now_ns;
     poller->seen_turns = turns;
   }
-  if (!has_worker(p))
+  if (who == NOBODY)
     return now_ns;
   bool is_quick = turns - poller->seen_turns >= QUICK_TURNS;
   uint64_t at_ns = poller->seen_at_ns + (is_quick ? 2 : 1) * EVENTS_NS;
@@ -181,9 +181,10 @@ static void watch_pollers(gr_round *r) {
     if (!atomic_load(&p->poller.is_used) || p->poller.armed)
       continue;
     r->awaits_events = true;
-    if (!is_unwatched(p))
+    watcher who = watcher_of(p);
+    if (who == SLEEPER)
       continue;
-    uint64_t at_ns = left_alone_at(p, r->now_ns);
+    uint64_t at_ns = left_alone_at(p, who, r->now_ns);
     if (at_ns <= r->now_ns)
       p->poller.armed = gr_watch_arm(monitor.watch, &p->poller);
     else

@@ -56,8 +56,8 @@
 #ifndef GR_BLOCK_H
 #define GR_BLOCK_H
 
-#include "base/thread.h"
 #include "base/refs.h"
+#include "base/thread.h"
 #include "value/image.h"
 #include "value/message.h"
 
@@ -131,7 +131,7 @@ struct gr_block {
   size_t bytes; // of items
   gr_block_handle *handles;
   uint32_t handle_count;
-  uint32_t room; // of items that may be there, if it is to be used again
+  size_t room; // for items: it may be used again
   unsigned char items[];
 };
 

@@ -438,11 +438,11 @@ static gr_block *finish(gr_encoder *e, int count) {
       block = malloc(bytes);
       if (!block)
         return NULL;
-      block->room = (uint32_t)e->len;
+      block->room = e->len;
     }
     memcpy(block->items, e->items, e->len);
   } else {
-    block->room = UINT32_MAX; // too large to be kept
+    block->room = e->room;
   }
   gr_refs_init(&block->refs);
   block->value_count = (uint32_t)count;

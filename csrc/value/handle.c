@@ -10,8 +10,8 @@
 #include <lauxlib.h>
 #include <stdlib.h>
 
-#include "base/thread.h"
 #include "base/random.h"
+#include "base/thread.h"
 
 static const char table_key;
 uint64_t gr_handle_mark;

@@ -38,6 +38,7 @@ gr_block *gr_block_of_texts(const char *const *pairs, uint32_t count) {
     at = put_text(at, pairs[i]);
   *at++ = GR_TAG_END;
   gr_refs_init(&block->refs);
+  block->room = room;
   block->value_count = 1;
   block->bytes = (size_t)(at - block->items);
   gr_count(GR_COUNT_BLOCKS, 1);
