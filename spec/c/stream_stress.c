@@ -229,8 +229,12 @@ static void use(connection *c, gr_random *r) {
 // --- the shared listener ---
 
 static void close_new(int status, gr_stream *const *s) {
-  CHECK(status == 0 || status == GR_TIMEOUT || status == GR_CLOSED ||
-        status == UV_ECONNREFUSED || status == UV_ECONNRESET);
+  bool is_expected = status == 0 || status == GR_TIMEOUT ||
+                     status == GR_CLOSED || status == UV_ECONNREFUSED ||
+                     status == UV_ECONNRESET;
+  if (!is_expected)
+    fprintf(stderr, "status %d (%s)\n", status, gr_io_name(status));
+  CHECK(is_expected);
   if (status == 0)
     gr_stream_release(*s);
 }
