@@ -15,7 +15,8 @@
 
 enum {
   WOKEN_NS = 100000,     // when to look again whether those woken run,
-  WOKEN_MAX_NS = 500000, // and at most, while goroutines take turns quickly
+  WOKEN_MAX_NS = 500000, // and at most, while goroutines take turns quickly,
+  CALM_MAX_NS = 2000000, // or this if nobody computes
   BOUND_NS = 200000,     // likewise, for one that is bound to a worker
   COMPUTED_NS = 200000,  // who has used less CPU does not compute,
   AGAIN_NS = 20000,      // if it has not computed before, else this
@@ -131,6 +132,13 @@ static bool computes(gr_worker *w, uint64_t now_ns) {
   return false;
 }
 
+// True if the thread has not run since this was last asked.
+static bool has_no_cpu(gr_worker *w) {
+  uint64_t before_ns = w->asked_cpu_ns;
+  w->asked_cpu_ns = gr_cpu_of(w);
+  return w->asked_cpu_ns == before_ns;
+}
+
 static void signal_locked(gr_worker *w, uint64_t now_ns, uint64_t had_ns) {
   watch_cpu(w, now_ns);
   gr_preempt_locked(w, had_ns);
@@ -172,6 +180,7 @@ static bool look_after_locked(gr_round *r, gr_processor *p, gr_worker *w) {
   // A slice that is new may be the rest of one, and over.
   if (!wanted && !over && (is_new || r->woken == 0))
     return false;
+  r->advances |= has_no_cpu(w);
   bool busy = computes(w, r->now_ns);
   if (over && (busy ? w->signals >= PATIENCE : is_blocked(w)) &&
       retake_locked(w, p)) {
@@ -246,7 +255,8 @@ static uint64_t woken_patience(gr_round *r) {
   uint64_t ns = 2 * patience_ns;
   if (!r->advances || r->bound_waits || ns < WOKEN_NS)
     ns = WOKEN_NS;
-  return patience_ns = ns < WOKEN_MAX_NS ? ns : WOKEN_MAX_NS;
+  uint64_t max_ns = gr_nobody_computes() ? CALM_MAX_NS : WOKEN_MAX_NS;
+  return patience_ns = ns < max_ns ? ns : max_ns;
 }
 
 static unsigned seen_bound_wakes; // the monitor's

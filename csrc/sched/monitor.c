@@ -20,7 +20,7 @@ enum {
   QUIET_ROUNDS = 20,      // rounds without anything running before deep sleep
   ROUND_MIN_NS = 20000,   // at most one round in this time
   EVENTS_NS = 500000,     // for so long a worker may leave events alone,
-  QUICK_TURNS = 32,       // and twice as long if it takes so many turns in it
+  QUICK_NS = 30000,       // longer if its turns are so short
   FAMILIES_NS = 20000000, // between two looks for families that wait for ever
 };
 
@@ -116,14 +116,27 @@ static uint64_t cpu_at(gr_processor *p) {
   return cpu_ns;
 }
 
+static bool are_quick(unsigned turns, uint64_t in_ns) {
+  return (uint64_t)turns * QUICK_NS >= in_ns;
+}
+
+// After so long it may be told of the next event. A worker that takes short
+// turns, or that uses no CPU and so has to wait for one, is left alone.
 static void note_help(gr_poller *poller) {
   gr_processor *p = GR_CONTAINER(poller, gr_processor, poller);
-  uint64_t cpu_ns = cpu_at(p), pause_ns = 2 * poller->pause_ns;
-  if (cpu_ns != poller->helped_cpu_ns)
+  uint64_t cpu_ns = cpu_at(p), now_ns = gr_now_ns();
+  unsigned turns = atomic_load(&p->turns);
+  poller->helped_quick =
+      are_quick(turns - poller->helped_turns, now_ns - poller->helped_at_ns);
+  uint64_t pause_ns = 2 * poller->pause_ns;
+  if (poller->helped_quick)
+    pause_ns = EVENTS_NS;
+  else if (cpu_ns != poller->helped_cpu_ns)
     pause_ns = ROUND_MIN_NS;
   poller->pause_ns = pause_ns < EVENTS_NS ? pause_ns : EVENTS_NS;
   poller->helped_cpu_ns = cpu_ns;
-  poller->helped_at_ns = gr_now_ns();
+  poller->helped_turns = turns;
+  poller->helped_at_ns = now_ns;
   poller->armed = false;
 }
 
@@ -150,9 +163,10 @@ static int open_watch(void) {
 }
 
 // From when on nobody else looks at the events of the processor soon enough. A
-// worker that takes turns quickly looks by itself. One that has used no CPU
-// since the monitor has helped it has to wait for one: the others can run what
-// is woken, but to be told of each event at once would cost more than it saves.
+// worker whose turns are short looks by itself, soon enough. One that has used
+// no CPU since the monitor has helped it has to wait for one: the others can
+// run what is woken, but to be told of each event at once would cost more than
+// it saves.
 static uint64_t left_alone_at(gr_processor *p, watcher who, uint64_t now_ns) {
   gr_poller *poller = &p->poller;
   unsigned looks = atomic_load(&poller->looks), turns = atomic_load(&p->turns);
@@ -163,10 +177,12 @@ static uint64_t left_alone_at(gr_processor *p, watcher who, uint64_t now_ns) {
   }
   if (who == NOBODY)
     return now_ns;
-  bool is_quick = turns - poller->seen_turns >= QUICK_TURNS;
-  uint64_t at_ns = poller->seen_at_ns + (is_quick ? 2 : 1) * EVENTS_NS;
+  bool quick = are_quick(turns - poller->seen_turns, EVENTS_NS);
+  unsigned times = gr_nobody_computes() ? 4 : quick ? 2 : 1;
+  uint64_t at_ns = poller->seen_at_ns + times * EVENTS_NS;
   uint64_t helped_ns = poller->helped_at_ns + poller->pause_ns;
-  bool pauses = helped_ns > now_ns && cpu_at(p) == poller->helped_cpu_ns;
+  bool pauses = helped_ns > now_ns &&
+                (poller->helped_quick || cpu_at(p) == poller->helped_cpu_ns);
   return pauses && helped_ns > at_ns ? helped_ns : at_ns;
 }
 
@@ -180,10 +196,11 @@ static void watch_pollers(gr_round *r) {
     gr_processor *p = atomic_load(&s->processors[i]);
     if (!atomic_load(&p->poller.is_used) || p->poller.armed)
       continue;
-    r->awaits_events = true;
     watcher who = watcher_of(p);
-    if (who == SLEEPER)
+    if (who == SLEEPER) {
+      r->awaits_events = true;
       continue;
+    }
     uint64_t at_ns = left_alone_at(p, who, r->now_ns);
     if (at_ns <= r->now_ns)
       p->poller.armed = gr_watch_arm(monitor.watch, &p->poller);

@@ -25,9 +25,6 @@ static void mark_runnable(gr_goroutine *g) {
 // may take long, and the start itself is so dear that a waking adds little.
 enum { READY_PATIENCE_MAX = 4096, START_PATIENCE_MAX = 64 };
 
-// For so long after somebody was made to give way, others probably compute.
-enum { COMPUTED_NS = 100000000 };
-
 static void wake_for_next(gr_patience *at, unsigned max) {
   unsigned patience = atomic_load_explicit(&at->patience, memory_order_relaxed);
   if (at->quiet_turns > 0 && patience > 0) {
@@ -44,11 +41,7 @@ static void wake_for_next(gr_patience *at, unsigned max) {
 // What was in the next slot has to wait. Beside goroutines that compute it goes
 // before them: in the queue it would wait for their slices.
 static void displace(gr_processor *p, gr_goroutine *g) {
-  uint64_t last_ns =
-      atomic_load_explicit(&gr_the_sched.preempted_at_ns, memory_order_relaxed);
-  uint64_t now_ns =
-      atomic_load_explicit(&gr_the_sched.coarse_now_ns, memory_order_relaxed);
-  if (GR_LIKELY(last_ns + COMPUTED_NS < now_ns) || gr_is_patient(g))
+  if (GR_LIKELY(gr_nobody_computes()) || gr_is_patient(g))
     gr_push_local(p, g);
   else
     gr_push_shared(&gr_the_sched.displaced, g);

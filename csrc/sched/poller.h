@@ -64,6 +64,8 @@ struct gr_poller {
   unsigned seen_turns;    // of the processor by then
   uint64_t helped_at_ns;  // when it collected last
   uint64_t helped_cpu_ns; // that its worker had used by then
+  unsigned helped_turns;  // of the processor
+  bool helped_quick;      // its turns were short before
   uint64_t pause_ns;      // until the next time, if it uses no more
 };
 

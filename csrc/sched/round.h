@@ -15,7 +15,7 @@ typedef struct gr_round {
   bool any_busy;
   bool bound_waits;      // for a goroutine that was not sent a signal yet
   bool bound_is_kept;    // by one that has not switched since the last look
-  bool advances;         // some worker has begun a slice
+  bool advances;         // some worker has begun a slice, or had no CPU to
   bool awaits_events;    // of a processor whose worker may begin to compute
   bool wants_help;       // an idle processor is to be woken
   gr_processor *retaken; // list by next_idle

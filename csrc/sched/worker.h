@@ -86,6 +86,7 @@ struct gr_worker {
   uint64_t runnable_since_ns; // found so at each look since; 0: not
   uint64_t runnable_at_ns;    // when it was found so last
   uint64_t runnable_cpu_ns;   // of the thread by then
+  uint64_t asked_cpu_ns;      // see has_no_cpu
   unsigned signals;           // for that slice, without effect
 
   uv_sem_t handed; // posted after `p` was set for a worker without one
