@@ -178,8 +178,11 @@ static bool look_after_locked(gr_round *r, gr_processor *p, gr_worker *w) {
   bool wanted = atomic_load(&w->bound_ready) != NULL;
   r->bound_is_kept |= wanted && !is_new;
   // A slice that is new may be the rest of one, and over.
-  if (!wanted && !over && (is_new || r->woken == 0))
+  if (!wanted && !over && (is_new || r->woken == 0)) {
+    if (r->woken > 0) // what others have used before is not its
+      watch_cpu(w, r->now_ns);
     return false;
+  }
   r->advances |= has_no_cpu(w);
   bool busy = computes(w, r->now_ns);
   if (over && (busy ? w->signals >= PATIENCE : is_blocked(w)) &&

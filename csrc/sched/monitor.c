@@ -120,23 +120,18 @@ static bool are_quick(unsigned turns, uint64_t in_ns) {
   return (uint64_t)turns * QUICK_NS >= in_ns;
 }
 
-// After so long it may be told of the next event. A worker that takes short
-// turns, or that uses no CPU and so has to wait for one, is left alone.
+// A worker that has taken short turns since the last time lacked a CPU, or does
+// still: the others can run what is woken, but to be told of each event at once
+// would cost more than it saves.
 static void note_help(gr_poller *poller) {
   gr_processor *p = GR_CONTAINER(poller, gr_processor, poller);
-  uint64_t cpu_ns = cpu_at(p), now_ns = gr_now_ns();
+  uint64_t cpu_ns = cpu_at(p);
   unsigned turns = atomic_load(&p->turns);
   poller->helped_quick =
-      are_quick(turns - poller->helped_turns, now_ns - poller->helped_at_ns);
-  uint64_t pause_ns = 2 * poller->pause_ns;
-  if (poller->helped_quick)
-    pause_ns = EVENTS_NS;
-  else if (cpu_ns != poller->helped_cpu_ns)
-    pause_ns = ROUND_MIN_NS;
-  poller->pause_ns = pause_ns < EVENTS_NS ? pause_ns : EVENTS_NS;
+      are_quick(turns - poller->helped_turns, cpu_ns - poller->helped_cpu_ns);
   poller->helped_cpu_ns = cpu_ns;
   poller->helped_turns = turns;
-  poller->helped_at_ns = now_ns;
+  poller->helped_at_ns = gr_now_ns();
   poller->armed = false;
 }
 
@@ -163,10 +158,7 @@ static int open_watch(void) {
 }
 
 // From when on nobody else looks at the events of the processor soon enough. A
-// worker whose turns are short looks by itself, soon enough. One that has used
-// no CPU since the monitor has helped it has to wait for one: the others can
-// run what is woken, but to be told of each event at once would cost more than
-// it saves.
+// worker whose turns are short looks by itself.
 static uint64_t left_alone_at(gr_processor *p, watcher who, uint64_t now_ns) {
   gr_poller *poller = &p->poller;
   unsigned looks = atomic_load(&poller->looks), turns = atomic_load(&p->turns);
@@ -180,10 +172,8 @@ static uint64_t left_alone_at(gr_processor *p, watcher who, uint64_t now_ns) {
   bool quick = are_quick(turns - poller->seen_turns, EVENTS_NS);
   unsigned times = gr_nobody_computes() ? 4 : quick ? 2 : 1;
   uint64_t at_ns = poller->seen_at_ns + times * EVENTS_NS;
-  uint64_t helped_ns = poller->helped_at_ns + poller->pause_ns;
-  bool pauses = helped_ns > now_ns &&
-                (poller->helped_quick || cpu_at(p) == poller->helped_cpu_ns);
-  return pauses && helped_ns > at_ns ? helped_ns : at_ns;
+  uint64_t helped_ns = poller->helped_at_ns + EVENTS_NS;
+  return poller->helped_quick && helped_ns > at_ns ? helped_ns : at_ns;
 }
 
 // Has the next event of each be told to the monitor whose worker has not looked

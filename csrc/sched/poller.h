@@ -65,8 +65,7 @@ struct gr_poller {
   uint64_t helped_at_ns;  // when it collected last
   uint64_t helped_cpu_ns; // that its worker had used by then
   unsigned helped_turns;  // of the processor
-  bool helped_quick;      // its turns were short before
-  uint64_t pause_ns;      // until the next time, if it uses no more
+  bool helped_quick;      // that worker's turns were short
 };
 
 // Makes the set: with the processor, and not when it is first used, so that a
