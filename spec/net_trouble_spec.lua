@@ -33,6 +33,29 @@ local function with_descriptors(count, text)
   return r.stdout
 end
 
+-- On one processor the server goes on before the one who connects does. Linux
+-- calls that a broken pipe. A server short of memory for closed connections
+-- does it.
+it("a connection that is closed and reset before connect returns is reset", function()
+  local output = helper.output({ [[
+    local go = require("goroutines")
+    local ports = go.chan()
+    go(function()
+      local server = assert(require("socket").bind("127.0.0.1", 0))
+      ports:send((select(2, server:getsockname())))
+      go.yield() -- main connects, and waits
+      local conn = assert(server:accept())
+      conn:shutdown("send")
+      conn:setoption("linger", { on = true, timeout = 0 })
+      conn:close()
+    end)
+    local port = tonumber((ports:recv()))
+    local conn, _, code = go.net.connect("127.0.0.1", port)
+    print(conn, code)
+  ]], env = { GOROUTINES_PROCS = 1 } })
+  assert.equal("nil\tECONNRESET\n", output)
+end)
+
 describe("a server", function()
   local l, check, conn
 

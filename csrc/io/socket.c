@@ -225,6 +225,8 @@ static int outcome_of(gr_descriptor *d) {
   socklen_t len = sizeof err;
   if (getsockopt(d->fd, SOL_SOCKET, SO_ERROR, &err, &len) != 0)
     return gr_sys_error(-1);
+  if (err == EPIPE) // Linux: the other side has closed it, and then reset it
+    err = ECONNRESET;
   return err ? uv_translate_sys_error(err) : 0;
 }
 
