@@ -24,7 +24,8 @@ struct gr_preload {
 // Those that are counted are constant.
 static struct {
   gr_lock lock;
-  unsigned count, taken; // guarded by lock
+  unsigned count;          // guarded by lock, as the next
+  bool taken[GR_PRELOADS]; // by those that are counted, or being made
   gr_preload *all[GR_PRELOADS];
   gr_preload room[GR_PRELOADS];
 } preloads = {.lock = GR_LOCK_STATIC(GR_RANK_LEAF)};
@@ -149,16 +150,18 @@ static const gr_preload *find(const gr_block *call) {
 // GR_PRELOADS: there are no more.
 static unsigned take_number(void) {
   gr_lock_lock(&preloads.lock);
-  unsigned number =
-      preloads.taken < GR_PRELOADS ? preloads.taken++ : GR_PRELOADS;
+  unsigned number = 0;
+  while (number < GR_PRELOADS && preloads.taken[number])
+    number++;
+  if (number < GR_PRELOADS)
+    preloads.taken[number] = true;
   gr_lock_unlock(&preloads.lock);
   return number;
 }
 
 static void give_back(unsigned number) {
   gr_lock_lock(&preloads.lock);
-  if (number + 1 == preloads.taken)
-    preloads.taken--;
+  preloads.taken[number] = false;
   gr_lock_unlock(&preloads.lock);
 }
 
