@@ -433,3 +433,47 @@ describe("a goroutine with a thread of its own", function()
     ]]))
   end)
 end)
+
+-- Beside one that computes, on one processor, with slices of a second: what the
+-- monitor does not see to waits for half of one.
+describe("with long slices", function()
+  local function script(text)
+    return tonumber(helper.output({ [[
+      local go = require("goroutines")
+      go.configure({ time_slice = 1 })
+    ]] .. text, env = { GOROUTINES_PROCS = 1 } }))
+  end
+
+  it("a goroutine goes on at once when a request is done", function()
+    local seconds = script([[
+      go(function() while true do end end)
+      print(select(2, go.spawn(function()
+        local start = go.now()
+        for _ = 1, 10 do
+          go.fs.stat("/")
+        end
+        return go.now() - start
+      end):join()))
+    ]])
+    assert.is_true(seconds < helper.within(0.4), seconds)
+  end)
+
+  it("and when the first event comes", function()
+    local seconds = script([=[
+      local udp = assert(go.net.udp("127.0.0.1"))
+      local came = go.atomic(0)
+      local send = "require([[socket]]).udp():sendto([[x]], [[127.0.0.1]], %d)"
+      os.execute(("(sleep 0.1; lua5.4 -e '%s') &"):format(send:format(udp:port())))
+      local start = go.now()
+      while go.now() < start + 0.02 do end -- the monitor sees nothing to watch
+      go(function()
+        udp:receive()
+        came:store(1)
+      end)
+      go.yield()
+      while came:load() == 0 do end
+      print(go.now() - start)
+    ]=])
+    assert.is_true(seconds < helper.within(0.3), seconds)
+  end)
+end)

@@ -119,8 +119,10 @@ void gr_wait_for_processor(gr_worker *w) {
   gr_lock_unlock(&s->lock);
   if (victim)
     gr_ready_woken(victim);
-  if (queued)
+  if (queued) {
     gr_wake_processor();
+    gr_monitor_expect_woken();
+  }
   gr_monitor_expect(now_ns + GR_RETIRE_NS);
   if (!atomic_load(&s->stopping))
     uv_sem_wait(&w->handed);

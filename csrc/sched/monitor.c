@@ -109,9 +109,13 @@ static void fire_deadlines(gr_round *r) {
 
 // --- events of processors whose workers are busy ---
 
+// Of a worker that runs something: before that its thread may not be known yet,
+// and it is not there any more once it is gone.
 static uint64_t cpu_at(gr_processor *p) {
   gr_lock_lock(&gr_the_sched.lock);
-  uint64_t cpu_ns = p->worker ? gr_cpu_of(p->worker) : 0;
+  gr_worker *w = p->worker;
+  bool runs = w && !w->is_gone && atomic_load(&w->g);
+  uint64_t cpu_ns = runs ? gr_cpu_of(w) : 0;
   gr_lock_unlock(&gr_the_sched.lock);
   return cpu_ns;
 }
@@ -242,9 +246,10 @@ static uint64_t announce(gr_round *r) {
   gr_round again = {.next_ns = r->next_ns}; // now_ns is 0: nothing is due
   fire_deadlines(&again);
   gr_retire_threads(&again);
-  if (again.next_ns > r->now_ns + r->slice_ns) { // all is quiet
+  uint64_t quiet_ns = gr_monitor_quiet_ns(r->slice_ns);
+  if (again.next_ns > r->now_ns + quiet_ns) { // all is quiet
     if (any_busy())
-      gr_sooner(&again, r->now_ns + r->slice_ns / 2);
+      gr_sooner(&again, r->now_ns + quiet_ns / 2);
     else
       end_deadlocks_of_families();
   }

@@ -45,8 +45,7 @@ static inline uint64_t gr_monitor_due(gr_processor *p) {
 // A worker is about to run a goroutine: the deadlines of its processor are the
 // monitor's to watch meanwhile.
 static inline void gr_monitor_watch(gr_processor *p) {
-  uint64_t wake_at_ns =
-      atomic_load_explicit(&gr_monitor_wake_at, memory_order_relaxed);
+  uint64_t wake_at_ns = atomic_load(&gr_monitor_wake_at);
   if (GR_UNLIKELY(gr_deadlines_earliest(&p->deadlines) < wake_at_ns) &&
       gr_monitor_due(p) < wake_at_ns)
     gr_monitor_kick();
@@ -73,14 +72,34 @@ static inline void gr_monitor_expect(uint64_t when_ns) {
     gr_monitor_kick();
 }
 
-// A worker that slept is busy again, or is new: the monitor is not to sleep for
-// longer than a slice, as it does when all is quiet.
+// The same for what a monitor that is awake may have looked at already.
+static inline void gr_monitor_expect_within(uint64_t ns) {
+  uint64_t at_ns = atomic_load(&gr_monitor_wake_at);
+  if (at_ns == 0 || at_ns > gr_now_ns() + ns)
+    gr_monitor_kick();
+}
+
+// Something that was woken waits where nobody may be free to run it: others are
+// to make way for it before their slices end.
+static inline void gr_monitor_expect_woken(void) {
+  enum { SOON_NS = 100000 };
+  if (atomic_load(&gr_the_sched.idle_count) == 0)
+    gr_monitor_expect_within(SOON_NS);
+}
+
+// The monitor sleeps for longer than this only while all is quiet.
+static inline uint64_t gr_monitor_quiet_ns(uint64_t slice_ns) {
+  enum { QUIET_NS = 10000000 };
+  return slice_ns < QUIET_NS ? slice_ns : QUIET_NS;
+}
+
+// A worker that slept is busy again, or is new: all is not quiet.
 static inline void gr_monitor_busy(void) {
   uint64_t now_ns =
       atomic_load_explicit(&gr_the_sched.coarse_now_ns, memory_order_relaxed);
-  uint64_t slice_ns =
-      atomic_load_explicit(&gr_the_sched.slice_ns, memory_order_relaxed);
-  if (GR_UNLIKELY(atomic_load(&gr_monitor_wake_at) > now_ns + slice_ns))
+  uint64_t quiet_ns = gr_monitor_quiet_ns(
+      atomic_load_explicit(&gr_the_sched.slice_ns, memory_order_relaxed));
+  if (GR_UNLIKELY(atomic_load(&gr_monitor_wake_at) > now_ns + quiet_ns))
     gr_monitor_kick();
 }
 

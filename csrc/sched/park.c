@@ -4,6 +4,7 @@
 #include <lua.h>
 #include <sched.h>
 
+#include "sched/monitor.h"
 #include "sched/pin.h"
 #include "sched/sched.h"
 
@@ -367,6 +368,7 @@ static void commit_without_processor(gr_goroutine *g, void *arg) {
     gr_fifo_push(&gr_the_sched.woken, g);
   gr_lock_unlock(&gr_the_sched.lock);
   gr_wake_processor();
+  gr_monitor_expect_woken();
 }
 
 void gr_enter_slow(gr_worker *w) {

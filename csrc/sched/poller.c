@@ -6,10 +6,11 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "sched/monitor.h"
 #include "sched/processor.h"
 #include "sched/sched.h"
 
-enum { BATCH = 64 };
+enum { BATCH = 64, UNWATCHED_NS = 500000 };
 
 // --- the kernel's sets ---
 
@@ -147,6 +148,7 @@ void gr_poller_use(gr_processor *p) {
     return;
   poller->request.run = watch_set;
   gr_loop_submit(&p->loop, &poller->request);
+  gr_monitor_expect_within(UNWATCHED_NS); // its rounds left this set out
 }
 
 int gr_poller_add(gr_processor *p, gr_pollee *pollee, int fd) {

@@ -224,10 +224,13 @@ void gr_leave_processor(gr_worker *w) {
   gr_wake_processor();
 }
 
-// Lets another worker have the processor, with `g` (may be NULL) in its queue.
+// Lets another worker have the processor, to run `g` (may be NULL), ahead of
+// what computes unless it does so itself.
 static void pass_processor_on(gr_worker *w, gr_processor *p, gr_goroutine *g) {
-  if (g)
+  if (g && gr_has_computed(g))
     gr_push_local(p, g);
+  else if (g)
+    gr_push_shared(&gr_the_sched.woken, g);
   gr_lock_lock(&gr_the_sched.lock);
   gr_detach_locked(w, p);
   gr_lock_unlock(&gr_the_sched.lock);
