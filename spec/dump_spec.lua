@@ -47,6 +47,23 @@ describe("go.dump", function()
     for _, task in pairs(tasks) do task:join() end
   end)
 
+  it("tells which descriptor is waited for, and of whom", function()
+    local listener = assert(go.net.listen("127.0.0.1", 0))
+    local accepts = helper.blocked(function() return listener:accept() end)
+    local at = ("(127.0.0.1 port %d)"):format(listener:port())
+    assert.matches("waiting to accept from descriptor %d+ " .. at:gsub("%p", "%%%0"),
+      dump()[title(accepts)])
+    local conn = assert(go.net.connect("127.0.0.1", listener:port()))
+    local _, other = accepts:join()
+    local reads = helper.blocked(function() return conn:read() end)
+    assert.matches("waiting to read from descriptor %d+ " .. at:gsub("%p", "%%%0"),
+      dump()[title(reads)])
+    other:close()
+    reads:join()
+    conn:close()
+    listener:close()
+  end)
+
   it("tells names, and how long a goroutine has waited", function()
     local quit = go.chan()
     local task = go.spawn({ name = "worker" }, function() quit:recv() end)
@@ -111,14 +128,15 @@ describe("go.dump", function()
 
   it("tells why it cannot be written", function()
     local ok, message, code = go.dump("/nonexistent/file")
-    assert.same({ nil, "/nonexistent/file: No such file or directory", 2 },
+    assert.same({ nil, "/nonexistent/file: no such file or directory", "ENOENT" },
       { ok, message, code })
     local full = io.open("/dev/full", "w")
     if full then
       full:setvbuf("full")
-      ok, message = go.dump(full)
+      ok, message, code = go.dump(full)
       assert.is_nil(ok)
-      assert.truthy(message:find("No space left"))
+      assert.matches("^no space left", message)
+      assert.equal("ENOSPC", code)
       full:close()
     end
   end)

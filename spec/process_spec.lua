@@ -296,6 +296,10 @@ describe("misuse of processes", function()
     check("#1 to 'spawn' (string without zeros expected at [2])", spawn,
       { "ls", "a\0" })
     check("#1 to 'spawn' (unknown option 'dir')", spawn, { "ls", dir = "/" })
+    check("#1 to 'spawn' (unknown option '?')", spawn, { "ls", [0] = "x" })
+    check("#1 to 'spawn' (unknown option '?')", spawn, { "ls", [1.5] = "x" })
+    check("#1 to 'run' (option 'timeout': not a number (NaN))", run,
+      { "ls", timeout = 0 / 0 })
     check("#1 to 'spawn' (option 'cwd': string without zeros expected)", spawn,
       { "ls", cwd = 1 })
     check("#1 to 'spawn' (option 'env': table expected)", spawn,

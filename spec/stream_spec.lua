@@ -22,6 +22,18 @@ local function remove_scripts()
   end
 end
 
+describe("stdout", function()
+  after_each(remove_scripts)
+
+  it("cannot be read where it can only be written to", function()
+    local child = lua([[
+      print(select(3, go.stdout:read()))
+    ]])
+    assert.equal("EBADF", child.stdout:read())
+    assert.equal(0, child:wait())
+  end)
+end)
+
 describe("stdin", function()
   after_each(remove_scripts)
 

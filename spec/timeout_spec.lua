@@ -159,6 +159,11 @@ describe("the option timeout of go.spawn", function()
   end)
 
   it("does nothing to what ends in time", function()
+    for _, none in ipairs({ 0, -1 }) do
+      local ok, err = go.spawn({ timeout = none }, go.sleep, 3600):join()
+      assert.is_false(ok)
+      assert.is_true(go.is_cancelled(err))
+    end
     assert.same({ true, 1 }, { go.spawn({ timeout = 100 }, function() return 1 end):join() })
   end)
 end)

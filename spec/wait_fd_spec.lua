@@ -28,10 +28,11 @@ describe("wait_fd", function()
   end)
 
   it("is ready at once for what is there", function()
-    assert.equal("true\ntrue\n", run([[
+    assert.equal("true\ntrue\ntrue\ttrue\n", run([[
       peer:send("x")
       print(go.wait_fd(client:getfd(), "r", 5))
       print(go.wait_fd(client:getfd(), "w", 0.5))
+      print(go.wait_fd(client:getfd(), "r", 0), go.wait_fd(client:getfd(), "w", -1))
     ]]))
   end)
 

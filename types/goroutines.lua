@@ -142,7 +142,7 @@ function go.spawn(opts, f, ...) end
 ---@field name? string what the goroutine is called in tracebacks and errors; up to a NUL
 ---@field memory_limit? number bytes that its Lua state may take; what would go over that raises `not enough memory` in it, after a full collection. A tenth (16 KB at least) is added then for handlers, until half is free again. Messages in transit and what C modules allocate themselves do not count
 ---@field cpu_limit? number seconds of CPU time that it may use; then it gets the error `cpu limit exceeded` where it is. If it catches that and goes on for another tenth (1 ms at least), it is ended as by `go.exit`, failed with that error: its `__close` handlers run. A long call of a C function is not interrupted, nor a handler of a coroutine that the error has ended. Not with `preempt = "off"`
----@field timeout? number seconds after which it is cancelled, with all that it has started by then
+---@field timeout? number seconds after which it is cancelled, with all that it has started by then; 0 and less: as soon as it waits or gives way
 ---@field thread? boolean has it run as if it called `go.lock_thread` first
 
 --- The task of the running goroutine.
@@ -2694,7 +2694,7 @@ function go.configure(settings) end
 ---@param file? string|file* a path, or an open file; `nil`: stderr
 ---@return true|nil done `nil`: it could not be opened or written
 ---@return string? message
----@return integer? code the number of the error, as `io.open` gives it
+---@return string? code as `"ENOENT"`
 function go.dump(file) end
 
 --- Counters of the whole process.

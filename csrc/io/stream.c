@@ -95,7 +95,15 @@ static ssize_t read_own(gr_stream *s, char *to, size_t room) {
 // The calls may block all the same if another process is quicker, and those of
 // files always may.
 
+// A pipe that can only be written to is never ready to be read.
+static bool is_write_only(int fd) {
+  int flags = fcntl(fd, F_GETFL);
+  return flags >= 0 && (flags & O_ACCMODE) == O_WRONLY;
+}
+
 static ssize_t read_lent(gr_stream *s, char *to, size_t room) {
+  if (is_write_only(s->d.fd))
+    return UV_EBADF;
   if (s->kind != GR_STREAM_FILE && !gr_sys_poll(s->d.fd, POLLIN))
     return UV_EAGAIN;
   gr_block_begin();

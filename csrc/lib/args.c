@@ -34,8 +34,7 @@ int gr_arg_type_error(lua_State *L, int index, int arg, const char *name,
 void gr_arg_count(lua_State *L, int max, const char *name) {
   gr_arg_runtime(L, name);
   if (lua_gettop(L) > max)
-    luaL_error(L, "too many arguments to '%s' (at most %d expected)", name,
-               max);
+    luaL_error(L, "too many arguments to '%s'", name);
 }
 
 static lua_Number check_seconds(lua_State *L, int index, int arg,

@@ -55,7 +55,8 @@ bool gr_cancel_is_error(lua_State *L, int index) {
 }
 
 static int go_is_cancelled(lua_State *L) {
-  luaL_checkany(L, 1);
+  if (lua_isnone(L, 1))
+    gr_arg_error(L, 1, "is_cancelled", "value expected");
   lua_pushboolean(L, gr_cancel_is_error(L, 1));
   return 1;
 }

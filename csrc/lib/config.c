@@ -302,8 +302,13 @@ static int go_dump(lua_State *L) {
     return luaL_error(L, "not enough memory");
   int err = write_dump(L, text);
   free(text);
-  errno = err;
-  return luaL_fileresult(L, !err, lua_tostring(L, 1));
+  if (!err) {
+    lua_pushboolean(L, 1);
+    return 1;
+  }
+  err = uv_translate_sys_error(err);
+  return stream ? gr_io_push_failure(L, err, "dump")
+                : gr_fs_push_failure(L, err, luaL_optstring(L, 1, "stderr"));
 }
 
 static const luaL_Reg functions[] = {{"configure", go_configure},

@@ -38,14 +38,27 @@ typedef struct options {
   bool thread;
 } options;
 
-// A limit, which has to be positive; at most as much as can be told.
-static lua_Number check_limit(lua_State *L, const char *key) {
+static lua_Number check_number(lua_State *L, const char *key) {
   int value = lua_gettop(L);
   if (lua_type(L, value) != LUA_TNUMBER)
     gr_arg_type_error(L, value, 1, "spawn",
                       lua_pushfstring(L, "option '%s': number", key));
-  lua_Number limit = lua_tonumber(L, value);
-  if (!(limit > 0))
+  lua_Number number = lua_tonumber(L, value);
+  if (isnan(number))
+    gr_arg_error(L, 1, "spawn",
+                 lua_pushfstring(L, "option '%s': not a number (NaN)", key));
+  return number;
+}
+
+// None where that would be decades.
+static uint64_t to_limit_ns(lua_Number seconds) {
+  return seconds < 1e9 ? (uint64_t)ceil(seconds * 1e9) : 0;
+}
+
+// A limit, which has to be positive; at most as much as can be told.
+static lua_Number check_limit(lua_State *L, const char *key) {
+  lua_Number limit = check_number(L, key);
+  if (limit <= 0)
     gr_arg_error(L, 1, "spawn",
                  lua_pushfstring(L, "option '%s': must be positive", key));
   return limit < 1e18 ? limit : 1e18;
@@ -60,11 +73,11 @@ static void read_option(lua_State *L, options *o) {
   } else if (!strcmp(key, "memory_limit")) {
     o->run->memory_limit = (size_t)ceil(check_limit(L, key));
   } else if (!strcmp(key, "timeout")) {
-    lua_Number seconds = check_limit(L, key);
-    o->run->timeout_ns = seconds < 1e9 ? (uint64_t)ceil(seconds * 1e9) : 0;
+    lua_Number seconds = check_number(L, key);
+    o->run->timeout_ns = to_limit_ns(seconds > 0 ? seconds : 1e-9);
   } else if (!strcmp(key, "cpu_limit")) {
     lua_Number seconds = check_limit(L, key);
-    o->run->cpu_limit_ns = seconds < 1e9 ? (uint64_t)ceil(seconds * 1e9) : 0;
+    o->run->cpu_limit_ns = to_limit_ns(seconds);
   } else if (!strcmp(key, "thread")) {
     if (!lua_isboolean(L, -1))
       gr_arg_type_error(L, -1, 1, "spawn", "option 'thread': boolean");

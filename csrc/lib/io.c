@@ -3,6 +3,7 @@
 // parts when they are first asked for, for most goroutines need none of them.
 #include "io/io.h"
 
+#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -96,7 +97,7 @@ static int wait_for(int fd, gr_direction direction, uint64_t deadline_ns) {
     return GR_NOMEM;
   int status = gr_descriptor_begin(&s->d, direction);
   gr_descriptor_try(&s->d, direction);
-  if (!status)
+  if (!status && !gr_sys_poll(own, direction == GR_READ ? POLLIN : POLLOUT))
     status = gr_descriptor_wait(
         &s->d, direction, direction == GR_READ ? GR_WAIT_READ : GR_WAIT_WRITE,
         &deadline_ns);

@@ -56,8 +56,10 @@ static lua_Number option_number(lua_State *L, int arg, const char *name,
   if (!push_option(L, arg, key))
     return otherwise;
   lua_Number value = lua_tonumber(L, -1);
-  if (lua_type(L, -1) != LUA_TNUMBER || isnan(value))
+  if (lua_type(L, -1) != LUA_TNUMBER)
     gr_option_error(L, arg, name, key, "number expected");
+  if (isnan(value))
+    gr_option_error(L, arg, name, key, "not a number (NaN)");
   lua_pop(L, 1);
   return value;
 }

@@ -37,7 +37,7 @@ static void check_keys(lua_State *L, const char *name) {
   lua_pushnil(L);
   while (lua_next(L, 1)) {
     lua_pop(L, 1);
-    if (lua_type(L, -1) == LUA_TNUMBER)
+    if (lua_isinteger(L, -1) && lua_tointeger(L, -1) > 0)
       continue; // a word of the command
     const char *key =
         lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "?";
@@ -222,9 +222,10 @@ static int process_run(lua_State *L) {
   if (input != LUA_TNIL && input != LUA_TSTRING)
     bad_option(L, "run", "stdin", "string expected");
   int timeout = take_option(L, "timeout"); // at 3
-  if (timeout != LUA_TNIL &&
-      (timeout != LUA_TNUMBER || isnan(lua_tonumber(L, 3))))
+  if (timeout != LUA_TNIL && timeout != LUA_TNUMBER)
     bad_option(L, "run", "timeout", "number expected");
+  if (timeout == LUA_TNUMBER && isnan(lua_tonumber(L, 3)))
+    bad_option(L, "run", "timeout", "not a number (NaN)");
   set_default(L, "stdin", input == LUA_TNIL ? "null" : "pipe");
   set_default(L, "stdout", "pipe");
   set_default(L, "stderr", "pipe");

@@ -5,7 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
+#include "io/socket.h"
 #include "sync/barrier.h"
 #include "sync/group.h"
 #include "sync/holder.h"
@@ -188,6 +190,30 @@ static unsigned alive_in(const gr_group *group) {
   return atomic_load_explicit(&group->alive, memory_order_relaxed);
 }
 
+// The number is open as long as somebody waits. Of a connection the other side
+// is told, of what has none its own.
+static void add_descriptor(gr_report *r, const char *what,
+                           const gr_descriptor *d) {
+  if (!d)
+    return;
+  gr_address a = {.len = sizeof a - offsetof(gr_address, any)};
+  char text[GR_ADDRESS_TEXT];
+  int port = -1;
+  bool has_address = getpeername(d->fd, &a.any, &a.len) == 0;
+  if (!has_address) {
+    a.len = sizeof a - offsetof(gr_address, any);
+    has_address = getsockname(d->fd, &a.any, &a.len) == 0;
+  }
+  add(r, "\twaiting to %s descriptor %d", what, d->fd);
+  if (has_address)
+    port = gr_address_text(&a, text);
+  if (port > 0)
+    add(r, " (%s port %d)", text, port);
+  else if (has_address && *text)
+    add(r, " (%s)", text);
+  gr_report_add(r, "\n");
+}
+
 void gr_reason_add_object(gr_report *r, const gr_goroutine *g) {
   const void *object = g->wait_object;
   switch (atomic_load_explicit(&g->wait_kind, memory_order_relaxed)) {
@@ -239,6 +265,18 @@ void gr_reason_add_object(gr_report *r, const gr_goroutine *g) {
     break;
   case GR_WAIT_MAP:
     add_entry(r, object);
+    break;
+  case GR_WAIT_READ:
+    add_descriptor(r, "read from", object);
+    break;
+  case GR_WAIT_WRITE:
+    add_descriptor(r, "write to", object);
+    break;
+  case GR_WAIT_ACCEPT:
+    add_descriptor(r, "accept from", object);
+    break;
+  case GR_WAIT_CONNECT:
+    add_descriptor(r, "connect", object);
     break;
   default:
     break;

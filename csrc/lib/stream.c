@@ -76,7 +76,9 @@ static bool peek(numeral *n) {
   return n->status == 0;
 }
 
-static bool accept_byte(numeral *n) {
+static bool accept_any(numeral *n, const char *set) {
+  if (n->status != 0 || !n->byte || !strchr(set, n->byte))
+    return false;
   if (n->len >= sizeof n->text - 1) {
     n->text[0] = '\0'; // too long to be one
     return false;
@@ -84,13 +86,8 @@ static bool accept_byte(numeral *n) {
   n->text[n->len++] = (char)n->byte;
   n->text[n->len] = '\0';
   gr_stream_skip(n->s);
-  return peek(n);
-}
-
-static bool accept_any(numeral *n, const char *set) {
-  if (n->status != 0 || !n->byte || !strchr(set, n->byte))
-    return false;
-  return accept_byte(n), true;
+  peek(n);
+  return true;
 }
 
 static int accept_digits(numeral *n, bool hex) {
@@ -268,8 +265,7 @@ static int stream_lines(lua_State *L) {
     lua_pushliteral(L, "l");
   check_formats(L, 2, "lines");
   if (lua_gettop(L) > FORMATS_MAX)
-    luaL_error(L, "too many arguments to 'lines' (at most %d expected)",
-               FORMATS_MAX - 1);
+    luaL_error(L, "too many arguments to 'lines'");
   lua_pushinteger(L, lua_gettop(L));
   lua_insert(L, 1);
   lua_pushcclosure(L, next_line, lua_gettop(L));
