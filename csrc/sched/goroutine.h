@@ -159,6 +159,9 @@ struct gr_goroutine {
   // and by nobody else; read by the signal handler on its thread, and by dumps
   // while it waits.
   lua_State *volatile current;
+  // The signal handler's on its thread: what it armed last, how long that took.
+  lua_State *armed;
+  uint64_t arming_ns;
   // The running coroutines below `current`, innermost first.
   struct gr_resume *resumes;
   // Of a main: its hook when it began to wait. If it changes, the host's

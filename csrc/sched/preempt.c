@@ -96,17 +96,25 @@ static void pass_on(int sig, siginfo_t *info, void *context) {
 
 // Arming takes as long as the stack is deep: Lua sets a mark in each frame.
 // What has been armed and has not fired yet, for a C function is in progress,
-// is not armed again before that has become cheap.
-static void arm(gr_worker *w, lua_State *L) {
-  enum { SHARE = 8 };
+// is not armed again before that has become cheap; and in each slice the
+// goroutine goes on for longer than arming took the last time.
+static void arm(gr_worker *w, gr_goroutine *g, lua_State *L) {
+  enum { SHARE = 8, GAIN = 2, ARMING_MAX_NS = 5000000 };
   uint32_t slice = atomic_load_explicit(&w->slice, memory_order_relaxed);
   uint64_t begin_ns = gr_now_ns();
   if (w->armed_slice == slice && begin_ns < w->arm_again_ns)
     return;
+  uint64_t since_ns =
+      atomic_load_explicit(&w->seen_since_ns, memory_order_relaxed);
+  if (g->armed == L && begin_ns < since_ns + GAIN * g->arming_ns)
+    return;
   lua_sethook(L, gr_preempt_hook, LUA_MASKCOUNT, 1);
   uint64_t end_ns = gr_now_ns();
+  uint64_t took_ns = end_ns - begin_ns;
   w->armed_slice = slice;
-  w->arm_again_ns = end_ns + SHARE * (end_ns - begin_ns);
+  w->arm_again_ns = end_ns + SHARE * took_ns;
+  g->armed = L;
+  g->arming_ns = took_ns < ARMING_MAX_NS ? took_ns : ARMING_MAX_NS;
 }
 
 static void on_preempt(int sig, siginfo_t *info, void *context) {
@@ -118,7 +126,7 @@ static void on_preempt(int sig, siginfo_t *info, void *context) {
       gr_preempt_is_wanted()) {
     lua_State *L = g->current;
     if (L && is_ours(lua_gethook(L)))
-      arm(w, L);
+      arm(w, g, L);
   }
   if (w)
     atomic_store(&w->is_signalled, false);
