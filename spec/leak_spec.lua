@@ -23,8 +23,8 @@ local CASES = {
   { 3, "senders of one full channel", [[
     go(function()
       local c = go.chan(1)
-      for _ = 1, 2 do go(function() c:send(1) end) end
       c:send(1)
+      for _ = 1, 2 do go(function() c:send(1) end) end
       c:send(1)
     end)
   ]] },
