@@ -282,7 +282,8 @@ describe("a wrong argument", function()
     it(("raises when it is one too many: '%s' (%d)"):format(name, i), function()
       local ok, message = pcall(call)
       assert.is_false(ok)
-      assert.matches(("too many arguments to '%s'"):format(name), message, 1, true)
+      local expected = ("too many arguments to '%s'"):format(name)
+      assert.equal(expected, message:sub(-#expected))
     end)
   end
 

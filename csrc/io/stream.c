@@ -102,10 +102,8 @@ static bool is_write_only(int fd) {
 }
 
 static ssize_t read_lent(gr_stream *s, char *to, size_t room) {
-  if (is_write_only(s->d.fd))
-    return UV_EBADF;
   if (s->kind != GR_STREAM_FILE && !gr_sys_poll(s->d.fd, POLLIN))
-    return UV_EAGAIN;
+    return is_write_only(s->d.fd) ? UV_EBADF : UV_EAGAIN;
   gr_block_begin();
   ssize_t got = gr_sys_read(s->d.fd, to, room);
   gr_block_end();
