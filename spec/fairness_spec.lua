@@ -175,31 +175,50 @@ local function interrupt_some()
 end
 
 describe("a crowd that is woken at once", function()
-  it("does not keep waiting what is due", function()
-    helper.each_procs({ 1, 2 }, function()
-      local n <const> = helper.times(20000)
-      local gate, up, done = go.chan(), go.chan(n), go.chan(n)
-      for _ = 1, n do
-        go(function()
-          up:send(true)
-          gate:recv()
-          for _ = 1, 2000 do end
-          done:send(true)
-        end)
-      end
-      for _ = 1, n do
-        up:recv()
-      end
-      interrupt_some() -- those woken over channels go before what computes then
-      local over = go.chan()
-      local task = sleeper(over, 0.005)
-      gate:close()
+  -- A channel that it waits at, and what joins it.
+  local function crowd(n)
+    local gate, up, done = go.chan(), go.chan(n), go.chan(n)
+    for _ = 1, n do
+      go(function()
+        up:send(true)
+        gate:recv()
+        for _ = 1, 2000 do end
+        done:send(true)
+      end)
+    end
+    for _ = 1, n do
+      up:recv()
+    end
+    interrupt_some() -- those woken over channels go before what computes then
+    return gate, function()
       for _ = 1, n do
         done:recv()
       end
+    end
+  end
+
+  it("does not keep waiting what is due", function()
+    helper.each_procs({ 1, 2 }, function()
+      local gate, join = crowd(helper.times(20000))
+      local over = go.chan()
+      local task = sleeper(over, 0.005)
+      gate:close()
+      join()
       over:close()
       local worst = result(task).worst
       assert.is_true(worst < helper.within(0.03), worst)
+    end)
+  end)
+
+  it("does not keep waiting what was started before, though main hears of each", function()
+    helper.each_procs({ 1, 2 }, function()
+      local gate, join = crowd(helper.times(20000))
+      local start = go.now()
+      local task = go.spawn(go.now)
+      gate:close()
+      join()
+      local late = result(task) - start
+      assert.is_true(late < helper.within(0.06), late)
     end)
   end)
 end)
@@ -227,8 +246,8 @@ describe("a thousand sleepers that are always due", function()
 end)
 
 describe("one that yields", function()
-  -- How often it gets its turn beside others while 0.3 s of CPU time are used.
-  local function turns_beside(start_others)
+  -- How often it gets its turn beside others while so much CPU time is used.
+  local function turns_beside(start_others, seconds)
     local _ <close> = helper.procs(1)
     local _ <close> = helper.configure({ time_slice = 0.0001 })
     local stop = go.chan()
@@ -241,7 +260,7 @@ describe("one that yields", function()
       end
       return turns
     end)
-    use_cpu(0.3)
+    use_cpu(seconds)
     stop:close()
     join_others()
     return result(yielder)
@@ -268,8 +287,17 @@ describe("one that yields", function()
   end
 
   it("has its turn beside queues that others fill for ever", function()
-    local turns = turns_beside(fill_queues)
+    local turns = turns_beside(fill_queues, 0.6)
     assert.is_true(turns >= 1, turns)
+  end)
+
+  it("is not let down by the monitor, which holds a lock that they sleep for", function()
+    local before = go.stats()
+    turns_beside(fill_queues, 0.3)
+    local after = go.stats()
+    local retakes = after.retakes - before.retakes
+    local preemptions = after.preemptions - before.preemptions
+    assert.is_true(retakes < 20 + preemptions / 4, retakes .. " " .. preemptions)
   end)
 
   it("has its turn there also as one of three thousand", function()
@@ -304,7 +332,7 @@ describe("one that yields", function()
           result(tasks[i])
         end
       end
-    end)
+    end, 0.3)
     assert.is_true(turns >= 5, turns)
   end)
 
@@ -324,7 +352,7 @@ describe("one that yields", function()
           result(consumers[i])
         end
       end
-    end)
+    end, 0.3)
     assert.is_true(turns >= 5, turns)
   end)
 end)

@@ -19,6 +19,8 @@
 
 enum { SPINS = 60 };
 
+__thread atomic_bool *gr_lock_sleeps;
+
 void gr_lock_init(gr_lock *lock, gr_lock_rank rank) {
   atomic_init(&lock->word, 0);
 #ifdef GR_DEBUG
@@ -58,8 +60,12 @@ void gr_lock_slow(gr_lock *lock) {
       break;
     gr_cpu_relax();
   }
+  if (gr_lock_sleeps)
+    atomic_store(gr_lock_sleeps, true);
   while (atomic_exchange_explicit(&lock->word, 2, memory_order_acquire) != 0)
     sleep_on(lock);
+  if (gr_lock_sleeps)
+    atomic_store(gr_lock_sleeps, false);
 }
 
 void gr_unlock_slow(gr_lock *lock) {

@@ -41,6 +41,10 @@ typedef struct gr_lock {
 
 void gr_lock_init(gr_lock *lock, gr_lock_rank rank);
 
+// Where the calling thread says that it sleeps for a lock, or NULL. For whoever
+// asks the kernel whether it sleeps: that is no call that blocks it.
+extern __thread atomic_bool *gr_lock_sleeps;
+
 // The contended cases.
 void gr_lock_slow(gr_lock *lock);
 void gr_unlock_slow(gr_lock *lock);

@@ -87,6 +87,8 @@ static bool sleeps(gr_worker *w) {
 #endif
 
 // True if the thread sleeps in the kernel: a signal would only cut that short.
+// One that sleeps for a lock is none of these; it may be the scheduler's, which
+// the caller holds, and so it is asked after its state.
 // One that waits for a CPU does not, and cannot begin to before it has used
 // some. So the kernel, which takes its time to say, is not asked again until
 // then; but from time to time, should that be counted by ticks.
@@ -94,7 +96,7 @@ static bool is_blocked(gr_worker *w) {
   uint64_t cpu_ns = gr_cpu_of(w), now_ns = gr_now_ns(); // before its state
   if (cpu_ns == w->runnable_cpu_ns && now_ns - w->runnable_at_ns < ASK_NS)
     return false;
-  bool blocked = sleeps(w);
+  bool blocked = sleeps(w) && !atomic_load(&w->sleeps_for_lock);
   w->runnable_cpu_ns = cpu_ns;
   w->runnable_at_ns = blocked ? 0 : now_ns;
   return blocked;

@@ -257,8 +257,7 @@ void gr_park(gr_wait_kind kind, const void *object, uint64_t deadline_ns,
   atomic_store_explicit(&g->wait_is_timed, deadline_ns != GR_NEVER,
                         memory_order_relaxed);
   g->wait_object = object;
-  g->wait_since_ns =
-      atomic_load_explicit(&gr_the_sched.coarse_now_ns, memory_order_relaxed);
+  g->wait_since_ns = gr_coarse_now();
   switch_away(commit_park, &p);
   if (deadline_ns != GR_NEVER)
     gr_deadline_clear(&g->deadline);
@@ -337,10 +336,8 @@ void gr_leave_slow(gr_worker *w) {
   g->had_ns = had_ns;
   atomic_store_explicit(&g->computed_since, gr_last_ticket(g),
                         memory_order_relaxed);
-  atomic_store_explicit(
-      &gr_the_sched.preempted_at_ns,
-      atomic_load_explicit(&gr_the_sched.coarse_now_ns, memory_order_relaxed),
-      memory_order_relaxed);
+  atomic_store_explicit(&gr_the_sched.preempted_at_ns, gr_coarse_now(),
+                        memory_order_relaxed);
   if (heir)
     disinherit(p, heir, had_ns);
   atomic_store_explicit(&w->preempt, 0, memory_order_relaxed);

@@ -32,9 +32,13 @@ struct gr_processor {
   gr_deadlines deadlines;
 
   // The holder's alone.
-  gr_loop loop;      // under its own token
-  gr_poller poller;  // its own rules
-  atomic_uint turns; // goroutines taken; thieves look whether it moves
+  gr_loop loop;        // under its own token
+  gr_poller poller;    // its own rules
+  atomic_uint turns;   // goroutines taken; thieves look whether it moves
+  uint32_t went_ahead; // how many slices have begun ahead of the ring,
+  uint64_t ring_at_ns; // since something was taken from that; coarse
+  bool displaced_first;
+  uint32_t owed; // to those in the global queue, in turns of their number
   gr_random random;
   // For what goes into the next slot: after a wait, and new.
   gr_patience ready_patience, start_patience;

@@ -85,12 +85,12 @@ static gr_goroutine *take_shared(gr_fifo *q) {
   return g;
 }
 
-// Whoever is taken begins a slice: so they take turns by its number.
-static gr_goroutine *take_woken(unsigned slice) {
+// The two queues take turns.
+static gr_goroutine *take_woken(gr_processor *p) {
   gr_sched *s = &gr_the_sched;
   if (GR_LIKELY(!gr_count_woken(s)))
     return NULL;
-  bool displaced_first = slice % 2 == 0;
+  bool displaced_first = p->displaced_first = !p->displaced_first;
   gr_goroutine *g = take_shared(displaced_first ? &s->displaced : &s->woken);
   if (!g)
     g = take_shared(displaced_first ? &s->woken : &s->displaced);
@@ -118,6 +118,26 @@ static gr_goroutine *take_global(gr_processor *p) {
   }
   gr_lock_unlock(&gr_the_sched.lock);
   return g;
+}
+
+// A ring that is never empty and has no room takes few in from the global
+// queue. If that is long for it, then true in so many turns that whoever lies
+// there waits no longer than what lies in the ring.
+static bool is_turn_of_global(gr_processor *p) {
+  gr_sched *s = &gr_the_sched;
+  unsigned count = atomic_load_explicit(&s->global.count, memory_order_relaxed);
+  if (GR_LIKELY(count <= GR_RUNQ_ROOM / 2))
+    return false;
+  unsigned share =
+      count / atomic_load_explicit(&s->procs, memory_order_relaxed);
+  unsigned in_ring = gr_runq_count(&p->runq), all = share + in_ring;
+  if (share <= GR_RUNQ_ROOM / 2 || in_ring == 0) // several are taken then
+    return false;
+  p->owed += share;
+  if (p->owed < all)
+    return false;
+  p->owed = p->owed - all < share ? p->owed - all : share;
+  return true;
 }
 
 // How much of the present slice is over; never 0. The monitor, which looks
@@ -162,35 +182,80 @@ bool gr_look_for_expired(gr_processor *p) {
          gr_deadlines_fire(&p->deadlines, now_ns, gr_ready_expired) > 0;
 }
 
-enum { GLOBAL_TURN = 61, LOCAL_TURN = 8, LOOK_TURN = 4 };
+// What would inherit a slice has as much of it as is left, and is not to lose
+// that to the ring. But each of many woken ones may wake another heir: then the
+// ring has its turn where none has lasted for so long.
+static bool is_turn_of_ring(gr_processor *p) {
+  gr_sched *s = &gr_the_sched;
+  uint64_t slice_ns = atomic_load_explicit(&s->slice_ns, memory_order_relaxed);
+  return gr_coarse_now() - p->ring_at_ns > 2 * slice_ns;
+}
+
+static gr_goroutine *pop_ring(gr_processor *p) {
+  gr_goroutine *g = gr_runq_pop(&p->runq);
+  if (g) {
+    p->went_ahead = 0;
+    p->ring_at_ns = gr_coarse_now();
+  }
+  return g;
+}
+
+enum { GLOBAL_TURN = 61, OWN_TURN = 8, LOOK_TURN = 4 };
+
+// Somebody woken; but each eighth of the slices that begin ahead of the ring is
+// left to what the processor has of its own.
+static GR_NOINLINE gr_goroutine *take_ahead(gr_worker *w, gr_processor *p,
+                                            bool *inherits) {
+  gr_goroutine *g;
+  if ((p->went_ahead + 1) % OWN_TURN != 0) {
+    if ((g = take_woken(p))) {
+      p->went_ahead++;
+      keep_rest(w, p);
+    }
+    return g;
+  }
+  if (!is_turn_of_ring(p))
+    return NULL;
+  if ((g = pop_heir(p)))
+    *inherits = true; // this slice is not over
+  else
+    g = pop_ring(p);
+  return g;
+}
 
 static gr_goroutine *take(gr_worker *w, gr_processor *p, bool *inherits) {
+  gr_sched *s = &gr_the_sched;
   gr_goroutine *g = NULL;
   unsigned turns = atomic_load_explicit(&p->turns, memory_order_relaxed);
   atomic_store_explicit(&p->turns, turns + 1, memory_order_relaxed);
   *inherits = false;
   unsigned slice = atomic_load_explicit(&w->slice, memory_order_relaxed);
-  bool own_first = slice % LOCAL_TURN == 0;
+  bool is_turn_of_all = slice % GLOBAL_TURN == 0;
   if (turns % LOOK_TURN == 0)
     gr_look_for_expired(p);
-  if (slice % GLOBAL_TURN == 0)
+  if (GR_UNLIKELY(is_turn_of_all))
     gr_poller_collect(&p->poller, true);
   if (GR_UNLIKELY(atomic_load_explicit(&w->p, memory_order_relaxed) != p))
     return NULL; // given to the worker of a bound goroutine
-  if (slice % GLOBAL_TURN == 0) {
+  if (GR_UNLIKELY(is_turn_of_all)) {
     if ((g = pop_heir(p)))
       *inherits = true; // this slice is not over
     else                // not one alone: each slice may put another one there
       g = take_global(p);
   }
-  if (!g && !own_first && (g = take_woken(slice)))
-    keep_rest(w, p);
-  if (!g && (g = gr_runq_pop_next(&p->runq)))
+  if (!g && GR_UNLIKELY(gr_count_woken(s)))
+    g = take_ahead(w, p, inherits);
+  if (!g && (g = gr_runq_pop_next(&p->runq))) {
     *inherits = true;
+    if (GR_UNLIKELY(g->had_ns))
+      p->went_ahead++;
+  }
+  if (!g && is_turn_of_global(p))
+    g = take_shared(&s->global);
   if (!g)
-    g = gr_runq_pop(&p->runq);
-  if (!g && own_first)
-    g = take_woken(slice);
+    g = pop_ring(p);
+  if (!g && (g = take_woken(p)))
+    p->went_ahead++;
   if (!g)
     g = take_global(p);
   return g;

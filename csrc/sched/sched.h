@@ -184,15 +184,18 @@ static inline bool gr_fifo_has_any(gr_fifo *q) { // a hint
   return atomic_load_explicit(&q->count, memory_order_relaxed) != 0;
 }
 
+static inline uint64_t gr_coarse_now(void) {
+  return atomic_load_explicit(&gr_the_sched.coarse_now_ns,
+                              memory_order_relaxed);
+}
+
 // For so long after somebody was made to give way, others probably compute.
 enum { GR_COMPUTED_NS = 100000000 };
 
 static inline bool gr_nobody_computes(void) { // probably
   uint64_t last_ns =
       atomic_load_explicit(&gr_the_sched.preempted_at_ns, memory_order_relaxed);
-  uint64_t now_ns =
-      atomic_load_explicit(&gr_the_sched.coarse_now_ns, memory_order_relaxed);
-  return last_ns + GR_COMPUTED_NS < now_ns;
+  return last_ns + GR_COMPUTED_NS < gr_coarse_now();
 }
 
 // How many are to go first. A hint, but under the lock.

@@ -30,6 +30,11 @@ gr_worker *gr_worker_self(void) {
 }
 #endif
 
+static void set_worker(gr_worker *w) {
+  gr_the_worker = w;
+  gr_lock_sleeps = w ? &w->sleeps_for_lock : NULL;
+}
+
 static void note_thread(gr_worker *w) {
 #ifdef __linux__
   atomic_store(&w->tid, (int)syscall(SYS_gettid));
@@ -101,7 +106,7 @@ static void on_thread_end(void *value) {
     return; // it goes on on another thread
   if (!w->main->is_over)
     gr_family_end();
-  gr_the_worker = NULL;
+  set_worker(NULL);
   free_host(w);
 }
 
@@ -138,7 +143,7 @@ gr_worker *gr_worker_new_host(gr_goroutine *main) {
   gr_lock_lock(&gr_the_sched.lock);
   enlist_locked(w);
   gr_lock_unlock(&gr_the_sched.lock);
-  gr_the_worker = w;
+  set_worker(w);
   if (before)
     free_host(before);
   note_thread(w);
@@ -194,14 +199,14 @@ static void retire(gr_worker *w) {
   gr_lock_lock(&gr_the_sched.lock);
   delist_locked(w);
   gr_lock_unlock(&gr_the_sched.lock);
-  gr_the_worker = NULL;
+  set_worker(NULL);
   drop_signal_stack(w);
   free_worker(w);
 }
 
 static void *run_thread(void *arg) {
   gr_worker *w = arg;
-  gr_the_worker = w;
+  set_worker(w);
   note_thread(w);
   use_signal_stack(w);
   gr_preempt_unblock();

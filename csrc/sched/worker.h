@@ -45,7 +45,8 @@ struct gr_worker {
   _Atomic(gr_processor *) p; // written by the thread, by whoever hands it a
                              // processor while it sleeps, and by the monitor
 
-  atomic_bool blocking; // inside go.blocking or the like; a hint
+  atomic_bool blocking;        // inside go.blocking or the like; a hint
+  atomic_bool sleeps_for_lock; // written by the thread
 
   // The number of the slice that is to end; the thread compares it with
   // `slice`, so that a late request does not hit the next goroutine.
