@@ -161,6 +161,16 @@ function make(depth)
   return random_table(depth)
 end
 
+-- Puts the value so deep that what is in it is around the depth from which on the
+-- content of tables and functions is sent later.
+local function put_deep(value)
+  for _ = 1, random(90, 103) do
+    local inner = value
+    value = put(random(2) == 1 and { inner } or function() return inner end)
+  end
+  return value
+end
+
 -- The values of a message, and after them the objects that are keys in them.
 local function random_message()
   world = { objects = {}, keys = {} }
@@ -170,6 +180,9 @@ local function random_message()
   for i = 1, IN_A_MESSAGE do
     world.left = 4 ^ random(0, 3)
     values[i] = make(1)
+    if random(100) == 1 then
+      values[i] = put_deep(values[i])
+    end
   end
   values[#values + 1] = world.keys
   return values

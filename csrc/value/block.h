@@ -14,18 +14,19 @@
 //   ADDED                   a string item, and a table item: the module of that
 //                           name, or if the receiver has none, this
 //   PRELOAD                 a string item, and a function item: the loader of
-//                           the module of that name; captures; then the item
-//                           itself
+//                           the module of that name; laters, captures; then the
+//                           item itself
 //   TRANSFER                count in 1 byte; a function and arguments, items;
-//                           captures: the result of calling it
+//                           laters, captures: the result of calling it
 //   CLOSURE                 C function: pointer, count in 1 byte, upvalues
 //   TABLE                   array size, hash size (4 bytes each), flags byte;
 //                           [metatable item]; array items; [fields]; key and
 //                           value items up to END
-//   LATER                   a table that comes at the end of the block; there:
-//                           its content as above, without the tag
 //   FUNCTION_LUA            length in 4 bytes, bytecode; count of upvalues in 1
 //                           byte; these, each an item or UPVALUE
+//   TABLE_LATER, FUNCTION_LATER, CLOSURE_LATER
+//                           what is filled further on: of a function all up to
+//                           the upvalues
 //   UPVALUE                 the same variable as: object (4 bytes), index (1)
 //   REF                     object (4 bytes)
 //
@@ -37,14 +38,17 @@
 // in which they begin. The tag of one that is referred to later carries SHARED:
 // only such ones need to be remembered while decoding.
 //
-// Tables nested deeper than GR_DEPTH_MAX are written as LATER, so that neither
-// side needs more C stack or Lua stack for deep structures.
+// Tables and functions nested deeper than GR_DEPTH_MAX are filled later, so
+// that neither side needs more C stack or Lua stack for deep structures: behind
+// the values, or before a function is called that may have them. Each of these
+// laters is the object (4 bytes) and what a TABLE has behind its tag, or the
+// count of a function's upvalues and these.
 //
 // In a call, captures come before the values (PATH, SEARCHERS) and after: what
 // its functions mention. Each is a byte that says what, a string item, an item,
-// and the number (4 bytes) and the content of the LATER tables in that. What is
-// called while the values are decoded is preceded by the captures that are
-// known by then, with their number (4 bytes).
+// and its laters with their number (4 bytes). What is called while the values
+// are decoded is preceded by the laters and captures that are known by then,
+// each with their number (4 bytes).
 //
 //   GLOBAL   name and value
 //   ABSENT   name of a global, and why it could not come along
@@ -79,8 +83,10 @@ enum {
   GR_TAG_TRANSFER,
   GR_TAG_CLOSURE,
   GR_TAG_TABLE,
-  GR_TAG_LATER,
   GR_TAG_FUNCTION_LUA,
+  GR_TAG_TABLE_LATER,
+  GR_TAG_FUNCTION_LATER,
+  GR_TAG_CLOSURE_LATER,
   GR_TAG_UPVALUE,
   GR_TAG_REF,
   GR_TAG_END,
@@ -119,7 +125,7 @@ struct gr_block {
   gr_refs refs;
   // Constant once made.
   uint32_t value_count;
-  uint32_t later_count;   // of the values
+  uint32_t later_count;   // behind the values
   uint32_t setting_count; // captures before the values
   uint32_t capture_count; // after them
   uint32_t

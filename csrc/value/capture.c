@@ -29,11 +29,7 @@ static int put_protected(lua_State *L) {
   *gr_encoder_reserve(e, 1) = (unsigned char)c->kind;
   gr_encoder_put_string(e, 2);
   gr_encoder_put_value(e, 3, &p);
-  size_t count_at = e->len;
-  gr_encoder_reserve(e, sizeof laters);
-  gr_encoder_put_laters(e);
-  uint32_t count = e->laters - laters;
-  memcpy(&e->items[count_at], &count, sizeof count);
+  gr_encoder_put_counted_laters(e, e->depth);
   e->laters = laters;
   e->laters_done = done;
   e->captures++;
@@ -363,19 +359,18 @@ static void put_pending(gr_encoder *e) {
 
 void gr_capture_put_early(gr_encoder *e, int depth) {
   uint32_t captures = e->captures, count;
-  int transfers = e->transfers, outer = e->depth;
+  int outer = e->depth;
+  gr_encoder_put_counted_laters(e, depth);
   size_t count_at = e->len;
   memset(gr_encoder_reserve(e, sizeof count), 0, sizeof count);
   if (!e->is_capturing)
     return;
   e->captures = 0;
-  e->transfers = 0; // each of them is whole when it is installed
   e->early++;
   e->depth = depth;
   put_pending(e);
   e->depth = outer;
   e->early--;
-  e->transfers = transfers;
   count = e->captures;
   e->captures = captures;
   memcpy(&e->items[count_at], &count, sizeof count);

@@ -279,11 +279,6 @@ static storable push_table(decoder *d, bool shared) {
   return fill(d, &h);
 }
 
-static void push_later(decoder *d) {
-  lua_newtable(d->L);
-  keep(d, d->objects++);
-}
-
 static void join_upvalue(decoder *d, int i) {
   uint32_t object = get_u32(d);
   int index = (int)get_byte(d);
@@ -295,25 +290,13 @@ static void join_upvalue(decoder *d, int i) {
   lua_pop(d->L, 1);
 }
 
-static void push_lua_function(decoder *d, bool shared) {
+// So many, of the function on top.
+static void fill_upvalues(decoder *d, int count) {
   lua_State *L = d->L;
-  uint32_t object = d->objects++;
-  uint32_t size = get_u32(d);
-  need(d, size);
-  luaL_checkstack(L, VALUE_ROOM, "message nested too deeply");
-  bool is_there = d->block->code && d->installs &&
-                  object == d->block->code_object &&
-                  gr_image_take_function(L, d->block->code);
-  if (!is_there &&
-      luaL_loadbufferx(L, (const char *)d->at, size, "=?", "b") != LUA_OK)
-    lua_error(L);
-  d->at += size;
-  if (shared)
-    keep(d, object);
-  int count = (int)get_byte(d);
+  bool is_c = lua_iscfunction(L, -1);
   for (int i = 1; i <= count; i++) {
     need(d, 1);
-    if (*d->at == GR_TAG_UPVALUE) {
+    if (!is_c && *d->at == GR_TAG_UPVALUE) {
       d->at++;
       join_upvalue(d, i);
       continue;
@@ -324,27 +307,60 @@ static void push_lua_function(decoder *d, bool shared) {
   }
 }
 
-static void push_c_closure(decoder *d, bool shared) {
+static void push_lua_function(decoder *d) {
+  lua_State *L = d->L;
+  uint32_t object = d->objects;
+  uint32_t size = get_u32(d);
+  need(d, size);
+  luaL_checkstack(L, VALUE_ROOM, "message nested too deeply");
+  bool is_there = d->block->code && d->installs &&
+                  object == d->block->code_object &&
+                  gr_image_take_function(L, d->block->code);
+  if (!is_there &&
+      luaL_loadbufferx(L, (const char *)d->at, size, "=?", "b") != LUA_OK)
+    lua_error(L);
+  d->at += size;
+}
+
+// Its upvalues may refer to it: they are set afterwards. Returns how many.
+static int push_c_closure(decoder *d) {
   lua_CFunction function;
-  uint32_t object = d->objects++;
   get(d, &function, sizeof function);
   gr_message_on_c_function(function);
   int count = (int)get_byte(d);
   luaL_checkstack(d->L, count + VALUE_ROOM, "message nested too deeply");
-  if (shared) { // its upvalues may refer to it: they are set afterwards
-    for (int i = 0; i < count; i++)
-      lua_pushnil(d->L);
-    lua_pushcclosure(d->L, function, count);
-    keep(d, object);
-    for (int i = 1; i <= count; i++) {
-      push_value(d);
-      lua_setupvalue(d->L, -2, i);
-    }
-    return;
-  }
   for (int i = 0; i < count; i++)
-    push_value(d);
+    lua_pushnil(d->L);
   lua_pushcclosure(d->L, function, count);
+  return count;
+}
+
+static void fill_later(decoder *d) {
+  luaL_checkstack(d->L, VALUE_ROOM, "message nested too deeply");
+  push_kept(d, get_u32(d));
+  d->depth++;
+  if (lua_isfunction(d->L, -1)) {
+    fill_upvalues(d, (int)get_byte(d));
+  } else if (lua_istable(d->L, -1)) {
+    head h = get_head(d);
+    fill(d, &h);
+  } else {
+    luaL_error(d->L, "damaged message");
+  }
+  d->depth--;
+  lua_pop(d->L, 1);
+}
+
+static void fill_laters(decoder *d) {
+  for (uint32_t count = get_u32(d); count > 0; count--)
+    fill_later(d);
+}
+
+// The object on top gets its number.
+static void number(decoder *d, bool shared) {
+  uint32_t object = d->objects++;
+  if (shared)
+    keep(d, object);
 }
 
 static const char *push_name(decoder *d, size_t *len) {
@@ -468,11 +484,12 @@ static void push_scalar(decoder *d, unsigned tag) {
 static storable push_value(decoder *d) {
   unsigned byte = get_byte(d), tag = byte & GR_TAG_MASK;
   bool shared = (byte & GR_TAG_SHARED) != 0;
-  if (((shared || tag == GR_TAG_LATER) && !d->kept) || d->depth >= DEPTH_LIMIT)
+  if ((shared && !d->kept) || d->depth >= DEPTH_LIMIT)
     luaL_error(d->L, "damaged message");
   d->depth++;
   storable object = NULL;
   uint64_t len;
+  int count;
   switch (tag) {
   case GR_TAG_SHORT:
     object = push_string(d, get_byte(d));
@@ -500,17 +517,30 @@ static storable push_value(decoder *d) {
     obey(d);
     push_transfer(d, shared);
     break;
-  case GR_TAG_CLOSURE:
-    push_c_closure(d, shared);
-    break;
   case GR_TAG_TABLE:
     object = push_table(d, shared);
     break;
-  case GR_TAG_LATER:
-    push_later(d);
-    break;
   case GR_TAG_FUNCTION_LUA:
-    push_lua_function(d, shared);
+    push_lua_function(d);
+    number(d, shared);
+    fill_upvalues(d, (int)get_byte(d));
+    break;
+  case GR_TAG_CLOSURE:
+    count = push_c_closure(d);
+    number(d, shared);
+    fill_upvalues(d, count);
+    break;
+  case GR_TAG_TABLE_LATER:
+    lua_newtable(d->L);
+    number(d, shared);
+    break;
+  case GR_TAG_FUNCTION_LATER:
+    push_lua_function(d);
+    number(d, shared);
+    break;
+  case GR_TAG_CLOSURE_LATER:
+    push_c_closure(d);
+    number(d, shared);
     break;
   case GR_TAG_REF:
     push_kept(d, get_u32(d));
@@ -522,17 +552,6 @@ static storable push_value(decoder *d) {
   return object;
 }
 
-static void fill_later(decoder *d) {
-  push_kept(d, get_u32(d));
-  if (!lua_istable(d->L, -1))
-    luaL_error(d->L, "damaged message");
-  head h = get_head(d);
-  d->depth++;
-  fill(d, &h);
-  d->depth--;
-  lua_pop(d->L, 1);
-}
-
 // --- what came along ---
 
 static void install_next(decoder *d) {
@@ -541,14 +560,14 @@ static void install_next(decoder *d) {
   luaL_checkstack(d->L, LUA_MINSTACK, NULL);
   push_name(d, NULL);
   push_value(d);
-  for (uint32_t later = get_u32(d); later > 0; later--)
-    fill_later(d);
+  fill_laters(d);
   if (d->installs)
     gr_capture_install(d->L, kind, top + 1);
   lua_settop(d->L, top);
 }
 
 static void install_early(decoder *d) {
+  fill_laters(d);
   for (uint32_t count = get_u32(d); count > 0; count--)
     install_next(d);
 }

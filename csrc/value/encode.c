@@ -174,7 +174,6 @@ void gr_encoder_undo(gr_encoder *e, const gr_encoder *before) {
   e->laters = before->laters;
   e->laters_done = before->laters_done;
   e->captures = before->captures;
-  e->transfers = before->transfers;
   e->names.lists_done = before->names.lists_done;
   e->names.done = before->names.done;
   e->words.lists_done = before->words.lists_done;
@@ -297,8 +296,8 @@ static void put_content(gr_encoder *e, int index, const gr_path *p) {
   memcpy(&e->items[sizes_at + sizeof array], &hash, sizeof hash);
 }
 
-// Too deep: the table is remembered, and written at the end.
-static void put_off(gr_encoder *e, int index) {
+void gr_encoder_put_off(gr_encoder *e, int index) {
+  gr_encoder_mark_shared(e, gr_encoder_see(e, lua_topointer(e->L, index)));
   gr_encoder_need_slot(e, GR_SLOT_LATER);
   lua_pushvalue(e->L, index);
   lua_rawseti(e->L, e->slots + GR_SLOT_LATER, ++e->laters);
@@ -313,22 +312,19 @@ static void put_table(gr_encoder *e, int index, const gr_path *p) {
     gr_encoder_put_tag(e, GR_TAG_GLOBALS);
     return;
   }
-  // What a __transfer gave must be whole when its function is called.
-  bool later = p->depth > GR_DEPTH_MAX && e->transfers == 0;
-  if (p->depth > GR_DEPTH_LIMIT && !later)
-    gr_encoder_refuse(e, "what is nested so deeply in a __transfer", p);
+  // Lua looks for a finalizer in a metatable when it is set.
+  bool is_meta = p->at == GR_AT_METATABLE;
+  bool later = p->depth > (is_meta ? GR_DEPTH_LIMIT : GR_DEPTH_MAX);
   if (gr_encoder_put_otherwise(e, index, !later, p) ||
       (gr_encoder_update_modules(e) &&
        gr_encoder_put_otherwise(e, index, !later, p)))
     return;
-  const void *key = lua_topointer(L, index);
-  gr_encoder_put_again(e, key, later ? GR_TAG_LATER : GR_TAG_TABLE);
-  if (later) {
-    gr_encoder_mark_shared(e, gr_encoder_see(e, key));
-    put_off(e, index);
-  } else {
+  gr_encoder_put_again(e, lua_topointer(L, index),
+                       later ? GR_TAG_TABLE_LATER : GR_TAG_TABLE);
+  if (later)
+    gr_encoder_put_off(e, index);
+  else
     put_content(e, index, p);
-  }
 }
 
 static void put_number(gr_encoder *e, int index) {
@@ -385,16 +381,32 @@ void gr_encoder_put_value(gr_encoder *e, int index, const gr_path *p) {
   }
 }
 
-void gr_encoder_put_laters(gr_encoder *e) {
+// One that comes to write another one within it, before a __transfer, leaves
+// itself out.
+uint32_t gr_encoder_put_laters(gr_encoder *e, int depth) {
   lua_State *L = e->L;
-  for (; e->laters_done < e->laters; e->laters_done++) {
-    gr_path p = {NULL, GR_AT_LATER, 0, 0, 1};
-    lua_rawgeti(L, e->slots + GR_SLOT_LATER, e->laters_done + 1);
+  uint32_t count = 0;
+  luaL_checkstack(L, LUA_MINSTACK, "cannot send a value nested so deeply");
+  while (e->laters_done < e->laters) {
+    gr_path p = {NULL, GR_AT_LATER, 0, 0, depth + 1};
+    lua_rawgeti(L, e->slots + GR_SLOT_LATER, ++e->laters_done);
     uint32_t object = gr_encoder_see(e, lua_topointer(L, -1))->object;
     put_u32(e, object);
-    put_content(e, lua_gettop(L), &p);
+    if (lua_isfunction(L, -1))
+      gr_encoder_put_function_later(e, lua_gettop(L), &p);
+    else
+      put_content(e, lua_gettop(L), &p);
     lua_pop(L, 1);
+    count++;
   }
+  return count;
+}
+
+void gr_encoder_put_counted_laters(gr_encoder *e, int depth) {
+  size_t count_at = e->len;
+  gr_encoder_reserve(e, sizeof(uint32_t));
+  uint32_t count = gr_encoder_put_laters(e, depth);
+  memcpy(&e->items[count_at], &count, sizeof count);
 }
 
 // Below lua_pcall: the encoder and the values.
@@ -415,8 +427,7 @@ static int encode_protected(lua_State *L) {
       p.index = 0;
     gr_encoder_put_value(e, i + 2, &p);
   }
-  gr_encoder_put_laters(e);
-  e->value_laters = e->laters;
+  e->value_laters = gr_encoder_put_laters(e, 0);
   if (e->is_capturing)
     gr_capture_put(e);
   return 0;

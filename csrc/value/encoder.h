@@ -13,7 +13,7 @@
 
 enum {
   GR_SEEN_FEW = 8,      // are looked through one by one
-  GR_DEPTH_LIMIT = 190, // of functions in functions, and in __transfer
+  GR_DEPTH_LIMIT = 190, // of what has a __transfer, and of metatables
 };
 
 // An object that has been written, or the variable of a closure.
@@ -44,9 +44,8 @@ typedef struct gr_encoder {
   uint32_t handle_count, handle_room;
   uint32_t objects, shared, laters, laters_done, value_laters;
   uint32_t settings, captures, effects;
-  int transfers;       // how many __transfer are being written, one in another
-  const void *globals; // the table; NULL before the first object
-  const gr_home *home; // of a copy, whose objects have names
+  const void *globals;           // the table; NULL before the first object
+  const gr_home *home;           // of a copy, whose objects have names
   const gr_modules_seen *filter; // of the names of others; NULL: none
   bool is_capturing;    // of a call: what its functions mention comes along
   gr_image_kind needs;  // of the receiver's state
@@ -68,7 +67,7 @@ typedef struct gr_encoder {
 
 // Tables of the encoder on the Lua stack, made when needed.
 enum {
-  GR_SLOT_LATER,      // tables put off
+  GR_SLOT_LATER,      // tables and functions put off
   GR_SLOT_ANCHORS,    // what lives only here, so that no address is used twice
   GR_SLOT_MODULES,    // gr_modules_push
   GR_SLOT_NAMES,      // of globals, mentioned by functions: the first list
@@ -173,8 +172,15 @@ bool gr_encoder_put_again(gr_encoder *e, const void *key, int tag);
 // Makes the table of GR_SLOT_... where it is not there yet.
 void gr_encoder_need_slot(gr_encoder *e, int slot);
 
-// Writes the content of the tables put off since the last time.
-void gr_encoder_put_laters(gr_encoder *e);
+// Puts off the content of the object, which has just been begun.
+void gr_encoder_put_off(gr_encoder *e, int index);
+
+// Writes the content of what has been put off since the last time, in the midst
+// of a value at this depth (0: of none). Returns of how many.
+uint32_t gr_encoder_put_laters(gr_encoder *e, int depth);
+
+// The same with their number before them.
+void gr_encoder_put_counted_laters(gr_encoder *e, int depth);
 
 // Keeps the value on top of the stack until the end. [-1, +0]
 void gr_encoder_anchor(gr_encoder *e);
@@ -200,6 +206,9 @@ bool gr_encoder_put_otherwise(gr_encoder *e, int index, bool may_add,
 
 void gr_encoder_put_lua_function(gr_encoder *e, int index, const gr_path *p);
 void gr_encoder_put_c_function(gr_encoder *e, int index, const gr_path *p);
+
+// Writes what was put off of a function.
+void gr_encoder_put_function_later(gr_encoder *e, int index, const gr_path *p);
 
 // --- plain.c ---
 
@@ -236,8 +245,8 @@ void gr_capture_undo(gr_encoder *e, size_t len);
 void gr_capture_put(gr_encoder *e);
 
 // Writes, with their number, those that were mentioned until now, in the midst
-// of the value at this depth: for a function that is called while it is
-// decoded.
+// of the value at this depth, and before them what has been put off: for a
+// function that is called while it is decoded.
 void gr_capture_put_early(gr_encoder *e, int depth);
 
 #endif

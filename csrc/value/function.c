@@ -87,6 +87,13 @@ static void put_upvalue(gr_encoder *e, int function, int i, uint32_t object,
   lua_pop(L, 1);
 }
 
+// The count of them is the caller's to write.
+static void put_upvalues(gr_encoder *e, int function, int count,
+                         uint32_t object, size_t tag_at, const gr_path *p) {
+  for (int i = 1; i <= count; i++)
+    put_upvalue(e, function, i, object, tag_at, p);
+}
+
 static gr_environments find_environments(gr_encoder *e, int function,
                                          int upvalues) {
   gr_environments environments = {{false}};
@@ -157,11 +164,11 @@ void gr_encoder_put_lua_function(gr_encoder *e, int index, const gr_path *p) {
     return;
   size_t tag_at = e->len;
   uint32_t object = e->objects;
+  bool later = p->depth > GR_DEPTH_MAX;
   if (!e->is_capturing)
     gr_encoder_needs(e, GR_IMAGE_FULL); // then nobody looks at what it mentions
-  gr_encoder_put_again(e, lua_topointer(L, index), GR_TAG_FUNCTION_LUA);
-  if (p->depth > GR_DEPTH_LIMIT)
-    gr_encoder_refuse(e, "functions nested so deeply", p);
+  gr_encoder_put_again(e, lua_topointer(L, index),
+                       later ? GR_TAG_FUNCTION_LATER : GR_TAG_FUNCTION_LUA);
   luaL_checkstack(L, 8, "cannot send a value nested so deeply");
   int upvalues;
   if (e->is_capturing) {
@@ -170,9 +177,23 @@ void gr_encoder_put_lua_function(gr_encoder *e, int index, const gr_path *p) {
     put_bytecode(e, index);
     upvalues = count_upvalues(L, index);
   }
+  if (later) {
+    gr_encoder_put_off(e, index);
+    return;
+  }
   *gr_encoder_reserve(e, 1) = (unsigned char)upvalues;
-  for (int i = 1; i <= upvalues; i++)
-    put_upvalue(e, index, i, object, tag_at, p);
+  put_upvalues(e, index, upvalues, object, tag_at, p);
+}
+
+static void put_c_upvalues(gr_encoder *e, int function, int count,
+                           const gr_path *p) {
+  lua_State *L = e->L;
+  for (int i = 1; i <= count; i++) {
+    gr_path up = {p, GR_AT_UPVALUE, function, i, p->depth + 1};
+    lua_getupvalue(L, function, i);
+    gr_encoder_put_value(e, lua_gettop(L), &up);
+    lua_pop(L, 1);
+  }
 }
 
 void gr_encoder_put_c_function(gr_encoder *e, int index, const gr_path *p) {
@@ -181,25 +202,30 @@ void gr_encoder_put_c_function(gr_encoder *e, int index, const gr_path *p) {
   if (gr_encoder_put_otherwise(e, index, false, p))
     return;
   gr_encoder_needs(e, GR_IMAGE_FULL); // it may look for anything
-  unsigned char count = 0;
-  while (lua_getupvalue(L, index, count + 1)) {
-    lua_pop(L, 1);
-    count++;
-  }
+  unsigned char count = (unsigned char)count_upvalues(L, index);
+  bool later = p->depth > GR_DEPTH_MAX;
   if (count == 0) {
     gr_encoder_put_tagged(e, GR_TAG_FUNCTION_C, &function, sizeof function);
     return;
   }
-  gr_encoder_put_again(e, lua_topointer(L, index), GR_TAG_CLOSURE);
-  if (p->depth > GR_DEPTH_LIMIT)
-    gr_encoder_refuse(e, "functions nested so deeply", p);
+  gr_encoder_put_again(e, lua_topointer(L, index),
+                       later ? GR_TAG_CLOSURE_LATER : GR_TAG_CLOSURE);
   luaL_checkstack(L, 8, "cannot send a value nested so deeply");
   gr_encoder_put(e, &function, sizeof function);
   gr_encoder_put(e, &count, 1);
-  for (int i = 1; i <= count; i++) {
-    gr_path up = {p, GR_AT_UPVALUE, index, i, p->depth + 1};
-    lua_getupvalue(L, index, i);
-    gr_encoder_put_value(e, lua_gettop(L), &up);
-    lua_pop(L, 1);
-  }
+  if (later)
+    gr_encoder_put_off(e, index);
+  else
+    put_c_upvalues(e, index, count, p);
+}
+
+void gr_encoder_put_function_later(gr_encoder *e, int index, const gr_path *p) {
+  gr_seen *entry = gr_encoder_see(e, lua_topointer(e->L, index));
+  int count = count_upvalues(e->L, index);
+  *gr_encoder_reserve(e, 1) = (unsigned char)count;
+  luaL_checkstack(e->L, 8, "cannot send a value nested so deeply");
+  if (lua_iscfunction(e->L, index))
+    put_c_upvalues(e, index, count, p);
+  else
+    put_upvalues(e, index, count, entry->object, entry->tag_at, p);
 }

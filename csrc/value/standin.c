@@ -123,6 +123,8 @@ static bool put_transfer(gr_encoder *e, int index, const gr_path *p) {
     lua_pop(L, 2);
     return false;
   }
+  if (p->depth > GR_DEPTH_LIMIT)
+    gr_encoder_refuse(e, "a __transfer within so many", p);
   luaL_checkstack(L, LUA_MINSTACK, "cannot send a value nested so deeply");
   const void *key = lua_topointer(L, index);
   gr_encoder_note(e, gr_encoder_see(e, key), key, e->len, e->objects++,
@@ -138,7 +140,6 @@ static bool put_transfer(gr_encoder *e, int index, const gr_path *p) {
   luaL_checkstack(L, LUA_MINSTACK, "cannot send a value nested so deeply");
   *gr_encoder_reserve(e, 1) = (unsigned char)count;
   e->effects++;
-  e->transfers++;
   for (int i = 0; i < count; i++) {
     gr_path part = {p, GR_AT_TRANSFER, 0, 0, p->depth + 1};
     lua_pushvalue(L, first + i);
@@ -146,7 +147,6 @@ static bool put_transfer(gr_encoder *e, int index, const gr_path *p) {
     gr_encoder_put_value(e, first + i, &part);
   }
   gr_capture_put_early(e, p->depth);
-  e->transfers--;
   gr_encoder_see(e, key)->upvalue = 0;
   lua_settop(L, first - 2);
   return true;

@@ -101,6 +101,16 @@ static const char *const values[] = {
     "return t", // the block grows for a handle
     "local t = thing(1); for i = 1, 230 do t = { t, thing(i % 6 + 1) } end\n"
     "return t",
+    "local f = thing(1)\n"
+    "for i = 1, 110 do\n"
+    "  local g, inner = string.gmatch('', ''), f\n"
+    "  debug.setupvalue(g, 1, inner); debug.setupvalue(g, 3, thing(2))\n"
+    "  f = i % 2 == 1 and g or function() return inner, f end\n"
+    "end\n"
+    "return f",
+    "local t = thing(1); for i = 1, 120 do t = { t } end\n"
+    "return { setmetatable({}, { __transfer = function()\n"
+    "  return rawlen, t end }), t }",
     "local n, t = 0, { thing(1) }\n"
     "local function up() n = n + 1; return t, up end\n"
     "return { up, function() return n, t end, up }",
