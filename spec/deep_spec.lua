@@ -221,6 +221,60 @@ describe("what is nested deeply in a __transfer", function()
     assert.equal(50, through_channel(message)[2])
   end)
 
+  -- Old objects are not written where a new one is: the list is no part of it.
+  it("keeps no other value from arriving that lies deep", function()
+    local t = transferred(function() return "one" end)
+    local list
+    for _ = 1, 150 do list = { list or false, t } end
+    local copy = through_channel(list)
+    for _ = 1, 150 do
+      assert.equal("one", copy[2])
+      copy = copy[1]
+    end
+    copy = through_channel({ nested({ t }, 100, in_table), t })
+    assert.equal("one", copy[2])
+    local siblings = {}
+    for i = 1, 200 do
+      siblings[i] = nested({ transferred(function() return i end) }, 95 + i % 10, in_table)
+    end
+    copy = through_channel(siblings)
+    for i = 1, 200 do
+      local at = copy[i]
+      while type(at) == "table" do at = at[1] end
+      assert.equal(i, at)
+    end
+  end)
+
+  it("is in a list of as many as there are", function()
+    local list = false
+    for i = 1, DEEP // 10 do
+      list = { list, transferred(function() return i end) }
+    end
+    local copy = through_channel(list)
+    for i = DEEP // 10, 1, -1 do
+      assert.equal(i, copy[2])
+      copy = copy[1]
+    end
+  end)
+
+  it("is whole where others are filled later before it", function()
+    local first = { transferred(function() return "one" end), "x" }
+    local second = { transferred(function(t) return #t .. tostring(t[2]) end, first) }
+    for _, message in ipairs({
+      { nested(first, 100, in_table), nested(second, 100, in_table) },
+      { nested(second, 100, in_table), nested(first, 100, in_table) },
+    }) do
+      local copy = through_channel(message)
+      local seen = {}
+      for i = 1, 2 do
+        local at = copy[i]
+        while type(at) == "table" do at = at[1] end
+        seen[at] = true
+      end
+      assert.is_true(seen["2x"] and seen["one"])
+    end
+  end)
+
   it("is whole where that is deep itself", function()
     for depth = 95, 105 do
       local inner = transferred(depth_of, nested("innermost", 60, in_table))
@@ -249,6 +303,59 @@ describe("what is nested deeply in a __transfer", function()
     package.preload["deep.module"], package.loaded["deep.module"] = nil, nil
     assert.is_true(ok)
     assert.equal(300, depth)
+  end)
+
+  it("has the globals that a loader mentions, where that is deep", function()
+    assert.equal("1\n", helper.output([[
+      local go = require("goroutines")
+      function helper_g() return 1 end
+      package.preload.m = function() return { v = helper_g() } end
+      local m = require("m")
+      local deep = m
+      for _ = 1, 100 do deep = { deep } end
+      local _, _, v = assert(go.spawn(function() return #deep, m.v end):join())
+      print(v)
+    ]]))
+  end)
+
+  it("is refused, or arrives, where loaders have modules that loaders make", function()
+    assert.equal("", helper.output([[
+      local go = require("goroutines")
+      local function try(count)
+        local prev = {}
+        for i = 1, count do
+          local p = prev
+          package.preload["m" .. i] = function() return { p } end
+          prev = require("m" .. i)
+        end
+        local function measure()
+          local n, at = 0, prev
+          while at[1] do n, at = n + 1, at[1] end
+          return n
+        end
+        local ok, result = pcall(go.spawn, measure)
+        if ok then ok, result = result:join() end
+        assert(ok and result == count or not ok and
+          result:find("cannot send a loader within so many", 1, true), result)
+        return ok
+      end
+      assert(try(1) and try(20))
+      for _, count in ipairs({ 50, 60, 64, 70, 90, 100, 200, 3000 }) do try(count) end
+      assert(go.spawn(try, 3000):join())
+    ]]))
+  end)
+
+  it("has its finalizer though the metatable came up deeply before", function()
+    for depth = 95, 105 do
+      local finalized, ch = go.chan(1), go.chan(1)
+      local meta = { __gc = function() finalized:send(true) end }
+      ch:send({ nested(meta, depth, in_table), setmetatable({}, meta) })
+      meta.__gc = nil
+      assert.equal(2, #ch:recv())
+      collectgarbage()
+      collectgarbage()
+      assert.equal(1, #finalized)
+    end
   end)
 
   -- Each has the next in what its __transfer gives.

@@ -2686,6 +2686,9 @@ function go.configure(settings) end
 --- started it. One that is in a C call has no traceback. Those that run are asked to
 --- give way for a moment; it is not one instant for all.
 ---
+--- With `sigquit` in `GOROUTINES_DEBUG` of the environment, each SIGQUIT (`Ctrl-\`)
+--- has that written to stderr, and the program goes on.
+---
 --- Waits: never, but for the file.
 ---
 --- Raises: out of memory; the file is closed.
@@ -2697,7 +2700,33 @@ function go.configure(settings) end
 ---@return string? code as `"ENOENT"`
 function go.dump(file) end
 
+--- Begins to write a timeline of the whole process, or ends it: which goroutine runs on
+--- which thread and when, what it goes off for (`chan receive`, `preempted`), arrows from
+--- those who wake or start others to these, and how many goroutines there are and how
+--- many of them wait for a processor. `https://ui.perfetto.dev` and
+--- `chrome://tracing` open it. A goroutine has its name there, or else where it was
+--- started.
+---
+--- One that is not ended is complete when the process exits. While it is written each
+--- switch takes about a microsecond more, and a megabyte holds about 4,000 switches.
+---
+--- Waits: never, but for the file.
+---
+--- Raises: one is being written already; out of memory; in a child after `fork`.
+---
+--- Go: `runtime/trace`. The format: Chrome's Trace Event Format, as an array in JSON.
+---@param path? string the file, which is made or emptied; `nil`: ends
+---@return boolean|nil done `true`; `false`: there was none to end; `nil`: the file could not be opened, or not all could be written
+---@return string? message
+---@return string? code as `"ENOENT"`
+function go.trace(path) end
+
 --- Counters of the whole process.
+---
+--- With `schedtrace=1000` in `GOROUTINES_DEBUG` of the environment, some of them are
+--- written to stderr each 1,000 milliseconds: the time since the start, processors and
+--- threads, goroutines, how many of these wait in the queues of all processors and in
+--- the one of each. Several words are separated by commas.
 ---
 --- Waits: never.
 ---

@@ -72,6 +72,7 @@ static gr_lock lock = GR_LOCK_STATIC(GR_RANK_TASK);
 // Guarded by lock.
 static gr_list listeners = {{&listeners.head, &listeners.head}};
 static unsigned wanted[GR_SIGNALS]; // how many listen
+static void (*calls[GR_SIGNALS])(void);
 static bool update_queued;
 
 // Under the token of the monitor's loop.
@@ -87,6 +88,7 @@ static void on_signal(uv_signal_t *uv, int number) {
   (void)uv;
   gr_goroutine *all = NULL;
   gr_lock_lock(&lock);
+  void (*call)(void) = calls[number];
   for (gr_link *at = listeners.head.next; at != &listeners.head;
        at = at->next) {
     listener *l = GR_CONTAINER(at, listener, link);
@@ -104,6 +106,8 @@ static void on_signal(uv_signal_t *uv, int number) {
   }
   gr_lock_unlock(&lock);
   gr_ready_events(all, false);
+  if (call)
+    call();
 }
 
 // --- handlers, under the token of the monitor's loop ---
@@ -230,5 +234,13 @@ int gr_signal_listen(gr_channel *channel, gr_block *blocks[GR_SIGNALS]) {
   channel->on_free = on_free;
   channel->on_free_arg = l;
   enlist(l);
+  return gr_io_on_loop(update, NULL);
+}
+
+int gr_signal_call(int number, void (*call)(void)) {
+  gr_lock_lock(&lock);
+  calls[number] = call;
+  wanted[number]++;
+  gr_lock_unlock(&lock);
   return gr_io_on_loop(update, NULL);
 }

@@ -23,4 +23,9 @@ bool gr_signal_can_listen(int number);
 // Running goroutine, in the runtime.
 int gr_signal_listen(gr_channel *channel, gr_block *blocks[GR_SIGNALS]);
 
+// Has `call` be called at each such signal, on the monitor's thread, from now
+// on. Nobody is thought to wait for it. 0, or an error code. Parks. Running
+// goroutine, in the runtime; once.
+int gr_signal_call(int number, void (*call)(void));
+
 #endif

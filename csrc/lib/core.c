@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "lib/lib.h"
+#include "sched/debug.h"
 #include "sched/pin.h"
 #include "sched/runtime.h"
 #include "value/layout.h"
@@ -100,6 +101,8 @@ static void start(lua_State *L) {
   if (failure)
     luaL_error(L, "goroutines: cannot start: %s", failure);
   make_images_once();
+  if (gr_the_debug.sigquit)
+    gr_dump_at_quit(L);
 }
 
 static void check_process(lua_State *L) {

@@ -2,10 +2,12 @@
 // Where goroutines are. The state of another goroutine is read only while it
 // cannot run: because all are asleep for ever, or through gr_examine. Nothing
 // is made in its heap.
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "io/signal.h"
 #include "lib/lib.h"
 #include "lib/reason.h"
 #include "sched/examine.h"
@@ -177,6 +179,46 @@ char *gr_dump_live(void) {
   free(all.leaks.ids);
   gr_leave();
   return all.report.bytes;
+}
+
+// --- at SIGQUIT ---
+
+static gr_block *quit_call; // constant from then on, as the next
+static gr_family *quit_family;
+
+static int dump_to_stderr(lua_State *L) {
+  (void)L;
+  char *text = gr_dump_live();
+  gr_write_error(text ? text : "goroutines: not enough memory for a dump\n");
+  free(text);
+  return 0;
+}
+
+// On the monitor's thread: a goroutine does it.
+static void on_quit(void) {
+  gr_task *task;
+  gr_run_options run = {.detached = true, .family = quit_family};
+  if (atomic_load(&quit_family->is_over))
+    return;
+  gr_goroutine *g =
+      gr_run_prepare(gr_block_retain(quit_call), &run, "", 0, &task);
+  if (g)
+    gr_ready_woken(g);
+  else
+    gr_block_release(quit_call);
+}
+
+void gr_dump_at_quit(lua_State *L) {
+  if (quit_call)
+    return;
+  lua_pushcfunction(L, dump_to_stderr);
+  quit_call = gr_block_encode(L, 1, GR_VALUES_CALL);
+  quit_family = gr_family_self();
+  gr_enter();
+  int status = gr_signal_call(SIGQUIT, on_quit);
+  gr_leave();
+  if (status)
+    gr_write_error("goroutines: SIGQUIT cannot be caught\n");
 }
 
 static void read_stack(gr_goroutine *g, void *arg) {

@@ -415,6 +415,9 @@ void gr_dump_all(void);
 // memory.
 char *gr_dump_live(void);
 
+// Has that be written to stderr at each SIGQUIT. By a main; may raise.
+void gr_dump_at_quit(lua_State *L);
+
 // Where the task's goroutine is now, or NULL when out of memory; to be freed.
 char *gr_dump_task(gr_task *task);
 
@@ -430,6 +433,7 @@ int gr_ticker_call(lua_State *L);
 void gr_lib_select(lua_State *L);
 void gr_lib_time(lua_State *L);
 void gr_lib_config(lua_State *L);
+void gr_lib_trace(lua_State *L);
 void gr_lib_cancel(lua_State *L);
 void gr_lib_context(lua_State *L);
 void gr_lib_sync(lua_State *L);

@@ -93,6 +93,7 @@ static void make_module(lua_State *L) {
   gr_lib_channel(L);
   gr_lib_select(L);
   gr_lib_config(L);
+  gr_lib_trace(L);
   gr_lib_cancel(L);
   gr_lib_context(L);
   gr_lib_sync(L);

@@ -135,6 +135,8 @@ struct gr_goroutine {
   // Its own: `foreign` for good, since there is such code in its state.
   bool has_c_modules;
 
+  uint32_t traced_wake; // the tracer's; its owner's
+
   void (*entry)(gr_goroutine *g);
   void *owner; // the task, for the layers above
 

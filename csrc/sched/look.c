@@ -19,7 +19,7 @@ enum {
   CALM_MAX_NS = 2000000, // or this if nobody computes
   BOUND_NS = 200000,     // likewise, for one that is bound to a worker
   COMPUTED_NS = 200000,  // who has used less CPU does not compute,
-  AGAIN_NS = 20000,      // if it has not computed before, else this
+  AGAIN_NS = 20000,      // if it has not computed before, else this or more
   RUNNABLE_NS = 1000000, // runnable for so long and used CPU: computes
   WATCHED_NS = 2000000,  // after so long the watch begins anew
   ASK_NS = 1000000,      // for so long the kernel's word is taken
@@ -87,16 +87,17 @@ static bool sleeps(gr_worker *w) {
 #endif
 
 // True if the thread sleeps in the kernel: a signal would only cut that short.
-// One that sleeps for a lock is none of these; it may be the scheduler's, which
-// the caller holds, and so it is asked after its state.
-// One that waits for a CPU does not, and cannot begin to before it has used
-// some. So the kernel, which takes its time to say, is not asked again until
-// then; but from time to time, should that be counted by ticks.
+// One that sleeps for a lock is none of these, or has been until just now; it
+// may be the scheduler's, which the caller holds. One that waits for a CPU does
+// not, and cannot begin to before it has used some. So the kernel, which takes
+// its time to say, is not asked again until then; but from time to time, should
+// that be counted by ticks.
 static bool is_blocked(gr_worker *w) {
   uint64_t cpu_ns = gr_cpu_of(w), now_ns = gr_now_ns(); // before its state
   if (cpu_ns == w->runnable_cpu_ns && now_ns - w->runnable_at_ns < ASK_NS)
     return false;
-  bool blocked = sleeps(w) && !atomic_load(&w->sleeps_for_lock);
+  bool blocked = !atomic_load(&w->sleeps_for_lock) && sleeps(w) &&
+                 !atomic_load(&w->sleeps_for_lock);
   w->runnable_cpu_ns = cpu_ns;
   w->runnable_at_ns = blocked ? 0 : now_ns;
   return blocked;
@@ -112,8 +113,8 @@ static void watch_cpu(gr_worker *w, uint64_t now_ns) {
 // some CPU since it is watched, and either most of that time or has been
 // runnable for a while (it may have to share a CPU). One that goes from one
 // sleep to the next is sent no signal, for that would cut a sleep in C code
-// short.
-static bool computes(gr_worker *w, uint64_t now_ns) {
+// short. One that has computed before need have used so little.
+static bool computes(gr_worker *w, uint64_t now_ns, uint64_t again_ns) {
   if (is_blocked(w)) {
     w->runnable_since_ns = 0;
     watch_cpu(w, now_ns);
@@ -125,7 +126,7 @@ static bool computes(gr_worker *w, uint64_t now_ns) {
   uint64_t watched_ns = now_ns - w->seen_at_ns;
   gr_goroutine *g = atomic_load(&w->g);
   bool has_computed = g && gr_has_computed(g);
-  if (used_ns >= (has_computed ? AGAIN_NS : COMPUTED_NS) &&
+  if (used_ns >= (has_computed ? again_ns : COMPUTED_NS) &&
       (2 * used_ns >= watched_ns ||
        now_ns - w->runnable_since_ns >= RUNNABLE_NS))
     return true;
@@ -186,7 +187,10 @@ static bool look_after_locked(gr_round *r, gr_processor *p, gr_worker *w) {
     return false;
   }
   r->advances |= has_no_cpu(w);
-  bool busy = computes(w, r->now_ns);
+  // Where threads lack CPUs a slice is over before much of it has been had.
+  uint64_t part_ns = r->slice_ns < COMPUTED_NS ? r->slice_ns : COMPUTED_NS;
+  bool busy =
+      computes(w, r->now_ns, wanted || r->woken > 0 ? AGAIN_NS : part_ns);
   if (over && (busy ? w->signals >= PATIENCE : is_blocked(w)) &&
       retake_locked(w, p)) {
     watch_cpu(w, r->now_ns);
@@ -207,7 +211,7 @@ static bool look_after_locked(gr_round *r, gr_processor *p, gr_worker *w) {
 // A goroutine that computes without a processor is stopped at its next
 // instruction, however often the hook gets lost.
 static void stop_stray_locked(gr_worker *w, uint64_t now_ns) {
-  if (computes(w, now_ns))
+  if (computes(w, now_ns, AGAIN_NS))
     signal_locked(w, now_ns, 0);
 }
 
@@ -225,7 +229,7 @@ static bool is_over_limit(gr_worker *w, gr_goroutine *g) {
 static void strike_locked(gr_worker *w, gr_goroutine *g, uint64_t now_ns) {
   if (is_over_limit(w, g))
     atomic_fetch_or(&g->struck, GR_STRUCK_CPU);
-  if (atomic_load(&g->struck) && computes(w, now_ns))
+  if (atomic_load(&g->struck) && computes(w, now_ns, AGAIN_NS))
     signal_locked(w, now_ns, 0);
 }
 

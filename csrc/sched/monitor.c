@@ -12,6 +12,7 @@
 #endif
 
 #include "sched/barrier.h"
+#include "sched/debug.h"
 #include "sched/interrupt.h"
 #include "sched/round.h"
 #include "sched/sched.h"
@@ -223,6 +224,7 @@ static void one_round(gr_round *r) {
   }
   gr_look_at_workers(r);
   gr_retire_threads(r);
+  gr_debug_look(r);
   if (r->wants_help)
     gr_wake_processor();
   for (gr_processor *p = r->retaken, *next; p; p = next) {

@@ -7,6 +7,7 @@
 #include "sched/monitor.h"
 #include "sched/pin.h"
 #include "sched/sched.h"
+#include "sched/tracer.h"
 
 // --- waking ---
 
@@ -53,6 +54,9 @@ static void ready(gr_goroutine *g, bool is_new) {
   gr_processor *p =
       w ? atomic_load_explicit(&w->p, memory_order_relaxed) : NULL;
   mark_runnable(g);
+  const gr_tracer *tracer = gr_tracer_now();
+  if (GR_UNLIKELY(tracer != NULL) && w)
+    tracer->wakes(w, g);
   if (g->bound && g->bound != w) {
     gr_ready_bound(g);
     return;
@@ -297,6 +301,10 @@ void gr_leave_surplus(void) {
     switch_away(commit_yield, NULL);
 }
 
+static void commit_preempted(gr_goroutine *g, void *arg) {
+  commit_yield(g, arg);
+}
+
 // Behind what was woken, it goes on with what is left of its slice. A processor
 // that goes idle meanwhile finds it.
 static void commit_make_way(gr_goroutine *g, void *arg) {
@@ -347,7 +355,7 @@ void gr_leave_slow(gr_worker *w) {
   if (had_ns && !others_are_free)
     switch_away(commit_make_way, w);
   else
-    switch_away(commit_yield, NULL);
+    switch_away(commit_preempted, NULL);
   atomic_store_explicit(&gr_worker_self()->in_runtime, false,
                         memory_order_release);
 }
@@ -393,6 +401,18 @@ void gr_leave_main_thread(void) {
   bool was_foreign = atomic_exchange(&g->foreign, true);
   switch_away(commit_leave_main, NULL);
   atomic_store(&g->foreign, was_foreign);
+}
+
+gr_leaving gr_why_it_leaves(const gr_worker *w, gr_goroutine *g) {
+  if (atomic_load_explicit(&g->status, memory_order_relaxed) == GR_DONE)
+    return GR_LEAVES_AT_END;
+  if (w->commit == commit_park)
+    return GR_LEAVES_TO_WAIT;
+  if (w->commit == commit_yield)
+    return GR_LEAVES_TO_YIELD;
+  if (w->commit == commit_preempted || w->commit == commit_make_way)
+    return GR_LEAVES_PREEMPTED;
+  return GR_LEAVES_TO_MOVE;
 }
 
 void gr_finish(gr_commit commit, void *arg) {

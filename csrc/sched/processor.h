@@ -37,7 +37,7 @@ struct gr_processor {
   atomic_uint turns;   // goroutines taken; thieves look whether it moves
   uint32_t went_ahead; // how many slices have begun ahead of the ring,
   uint64_t ring_at_ns; // since something was taken from that; coarse
-  bool displaced_first;
+  bool displaced_first, ring_goes; // whose turn was the last
   uint32_t owed; // to those in the global queue, in turns of their number
   gr_random random;
   // For what goes into the next slot: after a wait, and new.

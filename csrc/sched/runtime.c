@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "sched/debug.h"
 #include "sched/monitor.h"
 #include "sched/preempt.h"
 #include "sched/sched.h"
@@ -125,6 +126,7 @@ static const char *start(void) {
   gr_sched_init();
   raise_file_limit();
   choose_guards();
+  gr_debug_init();
   gr_the_sched.threads_max =
       number_from("GOROUTINES_THREADS", 2, 1000000, GR_THREADS_DEFAULT);
   pthread_sigmask(SIG_SETMASK, NULL, &gr_the_sched.host_mask);

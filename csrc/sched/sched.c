@@ -12,6 +12,7 @@
 #include "sched/examine.h"
 #include "sched/monitor.h"
 #include "sched/preempt.h"
+#include "sched/tracer.h"
 
 gr_sched gr_the_sched = {.lock = GR_LOCK_STATIC(GR_RANK_SCHED)};
 
@@ -107,14 +108,14 @@ static gr_goroutine *take_global(gr_processor *p) {
   unsigned procs =
       atomic_load_explicit(&gr_the_sched.procs, memory_order_relaxed);
   gr_goroutine *g = gr_fifo_pop(q);
-  for (unsigned i = 2; i * procs <= count && i <= GR_RUNQ_ROOM / 2; i++) {
+  unsigned room = GR_RUNQ_ROOM - gr_runq_count(&p->runq);
+  for (unsigned i = 2;
+       i * procs <= count && i <= GR_RUNQ_ROOM / 2 && i - 2 < room; i++) {
     gr_goroutine *more = gr_fifo_pop(q);
     if (!more)
       break;
-    if (!gr_runq_push(&p->runq, more)) {
-      gr_fifo_push(q, more);
-      break;
-    }
+    bool fits = gr_runq_push(&p->runq, more);
+    GR_ASSERT(fits); // nobody else fills it
   }
   gr_lock_unlock(&gr_the_sched.lock);
   return g;
@@ -183,12 +184,13 @@ bool gr_look_for_expired(gr_processor *p) {
 }
 
 // What would inherit a slice has as much of it as is left, and is not to lose
-// that to the ring. But each of many woken ones may wake another heir: then the
-// ring has its turn where none has lasted for so long.
+// that to the ring. But each of many woken ones may wake another heir: then, if
+// none has lasted for so long, they take turns.
 static bool is_turn_of_ring(gr_processor *p) {
   gr_sched *s = &gr_the_sched;
   uint64_t slice_ns = atomic_load_explicit(&s->slice_ns, memory_order_relaxed);
-  return gr_coarse_now() - p->ring_at_ns > 2 * slice_ns;
+  bool waits = gr_coarse_now() > p->ring_at_ns + 2 * slice_ns;
+  return p->ring_goes = waits && !p->ring_goes;
 }
 
 static gr_goroutine *pop_ring(gr_processor *p) {
@@ -250,8 +252,8 @@ static gr_goroutine *take(gr_worker *w, gr_processor *p, bool *inherits) {
     if (GR_UNLIKELY(g->had_ns))
       p->went_ahead++;
   }
-  if (!g && is_turn_of_global(p))
-    g = take_shared(&s->global);
+  if (!g && is_turn_of_global(p) && (g = take_shared(&s->global)))
+    p->went_ahead = 0; // this was what is left to the processor
   if (!g)
     g = pop_ring(p);
   if (!g && (g = take_woken(p)))
@@ -419,8 +421,13 @@ static void run(gr_worker *w, gr_goroutine *g) {
   }
   if (GR_UNLIKELY(!g->stack && !g->is_main))
     gr_goroutine_prepare(g);
+  const gr_tracer *tracer = gr_tracer_now();
+  if (GR_UNLIKELY(tracer != NULL))
+    tracer->runs(w, g);
   gr_context_switch(&w->context, &g->context);
 }
+
+_Atomic(const gr_tracer *) gr_the_tracer;
 
 // The goroutine has been switched away from: does what it asked for.
 static void finish_switch(gr_worker *w) {
@@ -431,6 +438,9 @@ static void finish_switch(gr_worker *w) {
     count_cpu(g);
   if (g->stack)
     GR_ASSERT(gr_stack_is_intact(g->stack));
+  const gr_tracer *tracer = gr_tracer_now();
+  if (GR_UNLIKELY(tracer != NULL))
+    tracer->leaves(w, g, gr_why_it_leaves(w, g));
   w->commit(g, w->commit_arg);
 }
 

@@ -23,15 +23,12 @@ static int put_protected(lua_State *L) {
   gr_encoder *e = c->e;
   gr_path p = {NULL, c->kind == GR_CAPTURE_GLOBAL ? GR_AT_GLOBAL : GR_AT_ADDED,
                2, 0, e->depth + 1};
-  uint32_t laters = e->laters, done = e->laters_done;
-  e->laters_done = laters; // those before are not of this one
+  gr_section outer = gr_encoder_begin_section(e);
   luaL_checkstack(L, LUA_MINSTACK, NULL);
   *gr_encoder_reserve(e, 1) = (unsigned char)c->kind;
   gr_encoder_put_string(e, 2);
   gr_encoder_put_value(e, 3, &p);
-  gr_encoder_put_counted_laters(e, e->depth);
-  e->laters = laters;
-  e->laters_done = done;
+  gr_encoder_end_section(e, &outer, e->depth);
   e->captures++;
   return 0;
 }
@@ -360,7 +357,6 @@ static void put_pending(gr_encoder *e) {
 void gr_capture_put_early(gr_encoder *e, int depth) {
   uint32_t captures = e->captures, count;
   int outer = e->depth;
-  gr_encoder_put_counted_laters(e, depth);
   size_t count_at = e->len;
   memset(gr_encoder_reserve(e, sizeof count), 0, sizeof count);
   if (!e->is_capturing)

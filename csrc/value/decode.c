@@ -396,7 +396,9 @@ static void push_added(decoder *d) {
   bool shared = (*d->at & GR_TAG_SHARED) != 0;
   if ((*d->at & GR_TAG_MASK) != GR_TAG_TABLE)
     luaL_error(L, "damaged message");
+  d->depth--; // it is no deeper than this
   push_value(d);
+  d->depth++;
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   lua_pushvalue(L, -3); // name, copy, loaded, name
   if (lua_rawget(L, -2) == LUA_TNIL) {

@@ -163,6 +163,28 @@ static void forget_seen(gr_encoder *e, size_t tag_at) {
   free(entries);
 }
 
+void gr_encoder_need_slot(gr_encoder *e, int slot) {
+  if (lua_isnil(e->L, e->slots + slot)) {
+    lua_newtable(e->L);
+    lua_replace(e->L, e->slots + slot);
+  }
+}
+
+static void note_later(gr_encoder *e, int index) {
+  gr_encoder_need_slot(e, GR_SLOT_LATER);
+  lua_pushvalue(e->L, index);
+  lua_rawseti(e->L, e->slots + GR_SLOT_LATER, ++e->laters);
+}
+
+// Some may have been written before that as well: they are written twice.
+static void mark_off_again(gr_encoder *e) {
+  for (uint32_t i = e->laters_done + 1; i <= e->laters; i++) {
+    lua_rawgeti(e->L, e->slots + GR_SLOT_LATER, i);
+    gr_encoder_see(e, lua_topointer(e->L, -1))->upvalue = GR_SEEN_OFF;
+    lua_pop(e->L, 1);
+  }
+}
+
 void gr_encoder_undo(gr_encoder *e, const gr_encoder *before) {
   forget_seen(e, before->len);
   for (; e->handle_count > before->handle_count; e->handle_count--) {
@@ -173,6 +195,8 @@ void gr_encoder_undo(gr_encoder *e, const gr_encoder *before) {
   e->objects = before->objects;
   e->laters = before->laters;
   e->laters_done = before->laters_done;
+  e->sections = before->sections;
+  mark_off_again(e);
   e->captures = before->captures;
   e->names.lists_done = before->names.lists_done;
   e->names.done = before->names.done;
@@ -186,10 +210,13 @@ void gr_encoder_undo(gr_encoder *e, const gr_encoder *before) {
   gr_capture_undo(e, before->len);
 }
 
-bool gr_encoder_put_again(gr_encoder *e, const void *key, int tag) {
+bool gr_encoder_put_again(gr_encoder *e, int index, int tag) {
+  const void *key = lua_topointer(e->L, index);
   gr_seen *entry = gr_encoder_see(e, key);
   if (entry->key) {
     gr_encoder_mark_shared(e, entry);
+    if (GR_UNLIKELY(entry->upvalue == GR_SEEN_OFF) && e->sections > 0)
+      note_later(e, index);
     gr_encoder_put_tagged(e, GR_TAG_REF, &entry->object, sizeof entry->object);
     return true;
   }
@@ -199,13 +226,6 @@ bool gr_encoder_put_again(gr_encoder *e, const void *key, int tag) {
 }
 
 // --- values ---
-
-void gr_encoder_need_slot(gr_encoder *e, int slot) {
-  if (lua_isnil(e->L, e->slots + slot)) {
-    lua_newtable(e->L);
-    lua_replace(e->L, e->slots + slot);
-  }
-}
 
 void gr_encoder_anchor(gr_encoder *e) {
   int anchors = e->slots + GR_SLOT_ANCHORS;
@@ -297,10 +317,19 @@ static void put_content(gr_encoder *e, int index, const gr_path *p) {
 }
 
 void gr_encoder_put_off(gr_encoder *e, int index) {
-  gr_encoder_mark_shared(e, gr_encoder_see(e, lua_topointer(e->L, index)));
-  gr_encoder_need_slot(e, GR_SLOT_LATER);
-  lua_pushvalue(e->L, index);
-  lua_rawseti(e->L, e->slots + GR_SLOT_LATER, ++e->laters);
+  gr_seen *entry = gr_encoder_see(e, lua_topointer(e->L, index));
+  gr_encoder_mark_shared(e, entry);
+  entry->upvalue = GR_SEEN_OFF;
+  note_later(e, index);
+}
+
+// True if the table has a metatable that was put off, as some other value.
+static bool has_meta_later(gr_encoder *e, int index) {
+  if (!lua_getmetatable(e->L, index))
+    return false;
+  gr_seen *entry = gr_encoder_see(e, lua_topointer(e->L, -1));
+  lua_pop(e->L, 1);
+  return entry->key && entry->upvalue == GR_SEEN_OFF;
 }
 
 static void put_table(gr_encoder *e, int index, const gr_path *p) {
@@ -312,15 +341,17 @@ static void put_table(gr_encoder *e, int index, const gr_path *p) {
     gr_encoder_put_tag(e, GR_TAG_GLOBALS);
     return;
   }
-  // Lua looks for a finalizer in a metatable when it is set.
+  // Lua looks for a finalizer in a metatable when it is set: that is there
+  // then.
+  bool may_add = p->depth <= GR_DEPTH_MAX;
   bool is_meta = p->at == GR_AT_METATABLE;
-  bool later = p->depth > (is_meta ? GR_DEPTH_LIMIT : GR_DEPTH_MAX);
-  if (gr_encoder_put_otherwise(e, index, !later, p) ||
+  bool later = p->depth > (is_meta ? GR_DEPTH_LIMIT : GR_DEPTH_MAX) ||
+               (e->laters_done < e->laters && has_meta_later(e, index));
+  if (gr_encoder_put_otherwise(e, index, may_add, p) ||
       (gr_encoder_update_modules(e) &&
-       gr_encoder_put_otherwise(e, index, !later, p)))
+       gr_encoder_put_otherwise(e, index, may_add, p)))
     return;
-  gr_encoder_put_again(e, lua_topointer(L, index),
-                       later ? GR_TAG_TABLE_LATER : GR_TAG_TABLE);
+  gr_encoder_put_again(e, index, later ? GR_TAG_TABLE_LATER : GR_TAG_TABLE);
   if (later)
     gr_encoder_put_off(e, index);
   else
@@ -381,32 +412,44 @@ void gr_encoder_put_value(gr_encoder *e, int index, const gr_path *p) {
   }
 }
 
-// One that comes to write another one within it, before a __transfer, leaves
-// itself out.
-uint32_t gr_encoder_put_laters(gr_encoder *e, int depth) {
+// In the midst of a value at this depth. Returns of how many.
+static uint32_t put_laters(gr_encoder *e, int depth) {
   lua_State *L = e->L;
   uint32_t count = 0;
   luaL_checkstack(L, LUA_MINSTACK, "cannot send a value nested so deeply");
   while (e->laters_done < e->laters) {
     gr_path p = {NULL, GR_AT_LATER, 0, 0, depth + 1};
     lua_rawgeti(L, e->slots + GR_SLOT_LATER, ++e->laters_done);
-    uint32_t object = gr_encoder_see(e, lua_topointer(L, -1))->object;
-    put_u32(e, object);
-    if (lua_isfunction(L, -1))
-      gr_encoder_put_function_later(e, lua_gettop(L), &p);
-    else
-      put_content(e, lua_gettop(L), &p);
+    gr_seen *entry = gr_encoder_see(e, lua_topointer(L, -1));
+    if (entry->upvalue == GR_SEEN_OFF) { // else it has been written meanwhile
+      entry->upvalue = 0;
+      put_u32(e, entry->object);
+      if (lua_isfunction(L, -1))
+        gr_encoder_put_function_later(e, lua_gettop(L), &p);
+      else
+        put_content(e, lua_gettop(L), &p);
+      count++;
+    }
     lua_pop(L, 1);
-    count++;
   }
   return count;
 }
 
-void gr_encoder_put_counted_laters(gr_encoder *e, int depth) {
+gr_section gr_encoder_begin_section(gr_encoder *e) {
+  gr_section outer = {e->laters, e->laters_done};
+  e->laters_done = e->laters; // those before are not of this one
+  e->sections++;
+  return outer;
+}
+
+void gr_encoder_end_section(gr_encoder *e, const gr_section *outer, int depth) {
   size_t count_at = e->len;
   gr_encoder_reserve(e, sizeof(uint32_t));
-  uint32_t count = gr_encoder_put_laters(e, depth);
+  uint32_t count = put_laters(e, depth);
   memcpy(&e->items[count_at], &count, sizeof count);
+  e->laters = outer->laters;
+  e->laters_done = outer->laters_done;
+  e->sections--;
 }
 
 // Below lua_pcall: the encoder and the values.
@@ -427,7 +470,7 @@ static int encode_protected(lua_State *L) {
       p.index = 0;
     gr_encoder_put_value(e, i + 2, &p);
   }
-  e->value_laters = gr_encoder_put_laters(e, 0);
+  e->value_laters = put_laters(e, 0);
   if (e->is_capturing)
     gr_capture_put(e);
   return 0;

@@ -22,10 +22,19 @@ typedef struct gr_seen {
   size_t tag_at;    // where its tag is, or that of the function
   uint32_t object;  // its number, or the function's
   uint32_t upvalue; // of a variable: its index there; of an object: 0, or
-                    // GR_SEEN_OPEN while its __transfer is being written
+                    // one of GR_SEEN_...
 } gr_seen;
 
-enum { GR_SEEN_OPEN = 1 << 16 };
+enum {
+  GR_SEEN_OPEN = 1 << 16, // its __transfer is being written
+  GR_SEEN_OFF = 1 << 17,  // its content has been put off, and not written yet
+};
+
+// What is put off from now on is written at the end of that, and before a
+// function is called that may have it.
+typedef struct gr_section {
+  uint32_t laters, laters_done; // of the one around it
+} gr_section;
 
 // Strings in lists: how many lists and strings there are, and those that have
 // been looked at.
@@ -43,6 +52,7 @@ typedef struct gr_encoder {
   gr_block_handle *handles;
   uint32_t handle_count, handle_room;
   uint32_t objects, shared, laters, laters_done, value_laters;
+  int sections; // how many there are around
   uint32_t settings, captures, effects;
   const void *globals;           // the table; NULL before the first object
   const gr_home *home;           // of a copy, whose objects have names
@@ -165,22 +175,21 @@ static inline gr_seen *gr_encoder_try_see(gr_encoder *e, const void *key) {
 }
 bool gr_encoder_try_put_handle(gr_encoder *e, const gr_handle *handle);
 
-// If the object was written before, refers to it; else gives it a number and
-// writes its tag.
-bool gr_encoder_put_again(gr_encoder *e, const void *key, int tag);
+// If the object at the index was written before, refers to it; else gives it a
+// number and writes its tag.
+bool gr_encoder_put_again(gr_encoder *e, int index, int tag);
 
 // Makes the table of GR_SLOT_... where it is not there yet.
 void gr_encoder_need_slot(gr_encoder *e, int slot);
 
-// Puts off the content of the object, which has just been begun.
+// Puts off the content of the object, which has been begun.
 void gr_encoder_put_off(gr_encoder *e, int index);
 
-// Writes the content of what has been put off since the last time, in the midst
-// of a value at this depth (0: of none). Returns of how many.
-uint32_t gr_encoder_put_laters(gr_encoder *e, int depth);
-
-// The same with their number before them.
-void gr_encoder_put_counted_laters(gr_encoder *e, int depth);
+// Begins a section, and ends it with the content of what has been put off in
+// it, or been referred to in it though it was put off before; and their number
+// before that. In the midst of a value at this depth (0: of none).
+gr_section gr_encoder_begin_section(gr_encoder *e);
+void gr_encoder_end_section(gr_encoder *e, const gr_section *outer, int depth);
 
 // Keeps the value on top of the stack until the end. [-1, +0]
 void gr_encoder_anchor(gr_encoder *e);
@@ -245,8 +254,8 @@ void gr_capture_undo(gr_encoder *e, size_t len);
 void gr_capture_put(gr_encoder *e);
 
 // Writes, with their number, those that were mentioned until now, in the midst
-// of the value at this depth, and before them what has been put off: for a
-// function that is called while it is decoded.
+// of the value at this depth: for a function that is called while it is
+// decoded.
 void gr_capture_put_early(gr_encoder *e, int depth);
 
 #endif

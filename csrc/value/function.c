@@ -167,7 +167,7 @@ void gr_encoder_put_lua_function(gr_encoder *e, int index, const gr_path *p) {
   bool later = p->depth > GR_DEPTH_MAX;
   if (!e->is_capturing)
     gr_encoder_needs(e, GR_IMAGE_FULL); // then nobody looks at what it mentions
-  gr_encoder_put_again(e, lua_topointer(L, index),
+  gr_encoder_put_again(e, index,
                        later ? GR_TAG_FUNCTION_LATER : GR_TAG_FUNCTION_LUA);
   luaL_checkstack(L, 8, "cannot send a value nested so deeply");
   int upvalues;
@@ -208,8 +208,7 @@ void gr_encoder_put_c_function(gr_encoder *e, int index, const gr_path *p) {
     gr_encoder_put_tagged(e, GR_TAG_FUNCTION_C, &function, sizeof function);
     return;
   }
-  gr_encoder_put_again(e, lua_topointer(L, index),
-                       later ? GR_TAG_CLOSURE_LATER : GR_TAG_CLOSURE);
+  gr_encoder_put_again(e, index, later ? GR_TAG_CLOSURE_LATER : GR_TAG_CLOSURE);
   luaL_checkstack(L, 8, "cannot send a value nested so deeply");
   gr_encoder_put(e, &function, sizeof function);
   gr_encoder_put(e, &count, 1);

@@ -39,10 +39,14 @@ static void put_preload(gr_encoder *e, int depth) {
   if (lua_rawget(L, top + 2) == LUA_TFUNCTION &&
       !gr_encoder_see(e, lua_topointer(L, -1))->key) {
     gr_path p = {NULL, GR_AT_PRELOAD, top + 1, 0, depth + 1};
+    if (depth > GR_DEPTH_LIMIT)
+      gr_encoder_refuse(e, "a loader within so many", &p);
+    gr_section outer = gr_encoder_begin_section(e);
     e->effects++;
     gr_encoder_put_tag(e, GR_TAG_PRELOAD);
     gr_encoder_put_string(e, top + 1);
     gr_encoder_put_value(e, top + 3, &p);
+    gr_encoder_end_section(e, &outer, depth);
     gr_capture_put_early(e, depth);
   }
   lua_settop(L, top);
@@ -140,12 +144,14 @@ static bool put_transfer(gr_encoder *e, int index, const gr_path *p) {
   luaL_checkstack(L, LUA_MINSTACK, "cannot send a value nested so deeply");
   *gr_encoder_reserve(e, 1) = (unsigned char)count;
   e->effects++;
+  gr_section outer = gr_encoder_begin_section(e);
   for (int i = 0; i < count; i++) {
     gr_path part = {p, GR_AT_TRANSFER, 0, 0, p->depth + 1};
     lua_pushvalue(L, first + i);
     gr_encoder_anchor(e);
     gr_encoder_put_value(e, first + i, &part);
   }
+  gr_encoder_end_section(e, &outer, p->depth);
   gr_capture_put_early(e, p->depth);
   gr_encoder_see(e, key)->upvalue = 0;
   lua_settop(L, first - 2);
@@ -161,5 +167,5 @@ bool gr_encoder_put_otherwise(gr_encoder *e, int index, bool may_add,
            put_transfer(e, index, p);
   if (entry->upvalue == GR_SEEN_OPEN)
     gr_encoder_refuse(e, "what refers to itself in its __transfer", p);
-  return gr_encoder_put_again(e, key, 0);
+  return gr_encoder_put_again(e, index, 0);
 }
