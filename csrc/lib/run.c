@@ -183,7 +183,7 @@ static int handle_error(lua_State *L) {
 // Nobody is to hear how a goroutine ends whose family has ended: it may have
 // failed for that, since no alarm can be set any more.
 static void abandon_if_over(void) {
-  if (atomic_load(&gr_self()->struck) & GR_STRUCK_END)
+  if (atomic_load(&gr_self()->family->is_over)) // it may not be struck yet
     gr_run_abandon();
 }
 
