@@ -2708,7 +2708,7 @@ function go.dump(file) end
 --- started.
 ---
 --- One that is not ended is complete when the process exits. While it is written each
---- switch takes about a microsecond more, and a megabyte holds about 4,000 switches.
+--- switch takes some two microseconds more, and a megabyte holds about 3,000 switches.
 ---
 --- Waits: never, but for the file.
 ---
