@@ -182,12 +182,7 @@ describe("what is nested about a hundred deep", function()
 end)
 
 describe("what is nested deeply in a __transfer", function()
-  local function transferred(rebuild, ...)
-    local args = table.pack(...)
-    return setmetatable({}, {
-      __transfer = function() return rebuild, table.unpack(args, 1, args.n) end,
-    })
-  end
+  local transferred <const> = helper.transferred
 
   local function depth_of(v)
     local n = 0
@@ -342,6 +337,18 @@ describe("what is nested deeply in a __transfer", function()
       assert(try(1) and try(20))
       for _, count in ipairs({ 50, 60, 64, 70, 90, 100, 200, 3000 }) do try(count) end
       assert(go.spawn(try, 3000):join())
+    ]]))
+  end)
+
+  it("is a module made by hand whose metatable came up deeply before", function()
+    assert.equal("field\n", helper.output([[
+      local go = require("goroutines")
+      local meta = { __index = { field = "field" } }
+      local m = setmetatable({}, meta)
+      package.loaded.m = m
+      local deep = meta
+      for _ = 1, 99 do deep = { deep } end
+      print(select(3, assert(go.spawn(function() return #deep, m.field end):join())))
     ]]))
   end)
 

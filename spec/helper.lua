@@ -159,6 +159,14 @@ local function take_file(path)
   return text
 end
 
+-- A table that arrives as what `rebuild(...)` returns.
+function helper.transferred(rebuild, ...)
+  local args = table.pack(...)
+  return setmetatable({}, {
+    __transfer = function() return rebuild, table.unpack(args, 1, args.n) end,
+  })
+end
+
 -- The command that runs an interpreter as the specs do.
 helper.command = LUA
 

@@ -1,5 +1,6 @@
 local go = require("goroutines")
 local fixture = require("fixture")
+local transferred = require("spec.helper").transferred
 
 -- What comes out of a channel when `v` is sent.
 local function through_channel(v)
@@ -14,14 +15,6 @@ local function through_goroutine(v)
 end
 
 local WAYS = { through_channel, through_goroutine }
-
--- A table that arrives as what `rebuild(...)` returns.
-local function transferred(rebuild, ...)
-  local args = table.pack(...)
-  return setmetatable({}, {
-    __transfer = function() return rebuild, table.unpack(args, 1, args.n) end,
-  })
-end
 
 -- A table with this __transfer.
 local function with_transfer(transfer)

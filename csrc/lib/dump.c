@@ -209,7 +209,8 @@ static void on_quit(void) {
 }
 
 void gr_dump_at_quit(lua_State *L) {
-  if (quit_call)
+  static atomic_bool is_begun; // by the first of several mains
+  if (atomic_exchange(&is_begun, true))
     return;
   lua_pushcfunction(L, dump_to_stderr);
   quit_call = gr_block_encode(L, 1, GR_VALUES_CALL);

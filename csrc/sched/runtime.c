@@ -14,6 +14,7 @@
 #include "sched/monitor.h"
 #include "sched/preempt.h"
 #include "sched/sched.h"
+#include "sched/tracer.h"
 
 enum {
   STOP_NS = 100000000,
@@ -116,6 +117,7 @@ static void become_child(void) {
   gr_worker *w = gr_worker_self();
   atomic_store(&gr_was_forked, true);
   atomic_store(&gr_some_are_apart, true);
+  atomic_store(&gr_the_tracer, NULL); // whose lock another thread may have had
   if (w)
     atomic_store(&w->preempt, 0); // no slice has this number
 }

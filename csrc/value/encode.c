@@ -343,10 +343,10 @@ static void put_table(gr_encoder *e, int index, const gr_path *p) {
   }
   // Lua looks for a finalizer in a metatable when it is set: that is there
   // then.
-  bool may_add = p->depth <= GR_DEPTH_MAX;
   bool is_meta = p->at == GR_AT_METATABLE;
   bool later = p->depth > (is_meta ? GR_DEPTH_LIMIT : GR_DEPTH_MAX) ||
                (e->laters_done < e->laters && has_meta_later(e, index));
+  bool may_add = p->depth <= GR_DEPTH_MAX && !later;
   if (gr_encoder_put_otherwise(e, index, may_add, p) ||
       (gr_encoder_update_modules(e) &&
        gr_encoder_put_otherwise(e, index, may_add, p)))
