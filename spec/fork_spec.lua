@@ -41,7 +41,7 @@ local CALLS = {
   "task:traceback()", "timer:stop()", "timer:reset(1)", "ticker:stop()",
   "ticker:reset(1)", "ticker:recv()", "go.mutex()", "go.rwmutex()", "go.once()",
   "go.waitgroup()", "go.cond(mutex)", "go.semaphore(1)", "go.atomic()",
-  "go.map()", "go.barrier(2)", "go.dump()", "mutex:lock()", "mutex:try_lock()",
+  "go.map()", "go.barrier(2)", "go.dump()", "go.trace()", "mutex:lock()", "mutex:try_lock()",
   "mutex:unlock()", "mutex:with(print)", "mutex:guard()", "rwmutex:lock()",
   "rwmutex:rlock()", "rwmutex:unlock()", "rwmutex:try_rlock()", "group:add(1)",
   "group:done()", "group:wait()", "group:go(print)", "once:run(print)",
