@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // A piece's slab begins where the address is a multiple of SLAB_BYTES. To take
 // memory from a process costs as much as a goroutine, for the other threads
-// must be told, so that it is done for many pieces at once.
+// must be told, so that it is done for many pieces at once, and seldom by those
+// who give pieces back.
 #include "base/pool.h"
 
 #include <sys/mman.h>
@@ -34,6 +35,9 @@ typedef struct slab {
 } slab;
 
 enum { HEADER = (sizeof(slab) + LINE - 1) / LINE * LINE };
+
+// Those that keep too much, linked by `next_warm`.
+static _Atomic(gr_pool *) too_warm;
 
 void gr_pool_init(gr_pool *pool, size_t bytes) {
   *pool = (gr_pool){.lock = GR_LOCK_STATIC(GR_RANK_LEAF),
@@ -207,9 +211,51 @@ static void cool_one_locked(gr_pool *pool) {
   gr_lock_unlock(&pool->lock);
 }
 
+static size_t may_be_warm(const gr_pool *pool) {
+  return WARM_BYTES / pool->piece_bytes;
+}
+
+static bool is_too_warm_locked(const gr_pool *pool) {
+  return pool->warm_count > may_be_warm(pool) + WARM_TIMES * pool->used;
+}
+
+// Unlocks.
+static void enlist_if_too_warm_locked(gr_pool *pool) {
+  bool enlists = !pool->is_too_warm && is_too_warm_locked(pool);
+  if (enlists)
+    pool->is_too_warm = true;
+  gr_lock_unlock(&pool->lock);
+  if (!enlists)
+    return;
+  pool->next_warm = atomic_load_explicit(&too_warm, memory_order_relaxed);
+  while (!atomic_compare_exchange_weak_explicit(&too_warm, &pool->next_warm,
+                                                pool, memory_order_release,
+                                                memory_order_relaxed)) {
+  }
+}
+
+bool gr_pool_is_any_too_warm(void) {
+  return atomic_load_explicit(&too_warm, memory_order_relaxed) != NULL;
+}
+
+void gr_pool_cool(void) {
+  gr_pool *pool =
+      atomic_exchange_explicit(&too_warm, NULL, memory_order_acquire);
+  for (gr_pool *next; pool; pool = next) {
+    next = pool->next_warm;
+    gr_lock_lock(&pool->lock);
+    if (is_too_warm_locked(pool)) {
+      cool_one_locked(pool);
+      gr_lock_lock(&pool->lock);
+    }
+    pool->is_too_warm = false;
+    enlist_if_too_warm_locked(pool);
+  }
+}
+
 void gr_pool_put(gr_pool *pool, void *piece) {
   slab *s = slab_of(piece);
-  size_t bytes = pool->piece_bytes, may_be_warm = WARM_BYTES / bytes;
+  size_t bytes = pool->piece_bytes;
   unsigned i = (unsigned)(((char *)piece - piece_at(pool, s, 0)) / bytes);
   GR_POISON(piece, bytes);
   gr_lock_lock(&pool->lock);
@@ -220,10 +266,8 @@ void gr_pool_put(gr_pool *pool, void *piece) {
   pool->used--;
   if (gr_list_first(&pool->warm) != &s->link)
     enlist_locked(pool, s);
-  if (s->free == s->pieces && pool->warm_count > may_be_warm)
+  if (s->free == s->pieces && pool->warm_count > may_be_warm(pool))
     drop_locked(pool, s);
-  else if (pool->warm_count > may_be_warm + WARM_TIMES * pool->used)
-    cool_one_locked(pool);
   else
-    gr_lock_unlock(&pool->lock);
+    enlist_if_too_warm_locked(pool);
 }

@@ -2,7 +2,8 @@
 // Equal pieces of memory, cut from slabs. Those in which a piece was given back
 // last are used first: their memory is in the caches still. A slab of which
 // nothing is used goes back to the system, unless little is free; and when
-// nearly all is free that the pool has, single pieces lose their memory, too.
+// nearly all is free that the pool has, single pieces lose their memory, too,
+// by and by (gr_pool_cool).
 #ifndef GR_POOL_H
 #define GR_POOL_H
 
@@ -21,6 +22,9 @@ typedef struct gr_pool {
   gr_list cold;      // slabs whose free pieces have none
   size_t warm_count; // of free pieces that have memory
   size_t used;
+  bool is_too_warm; // it is in a list, or about to be
+
+  struct gr_pool *next_warm; // in that list
 } gr_pool;
 
 // `bytes` are rounded up.
@@ -29,5 +33,12 @@ void gr_pool_init(gr_pool *pool, size_t bytes);
 // NULL when out of memory. What is in the piece is not known.
 void *gr_pool_get(gr_pool *pool);
 void gr_pool_put(gr_pool *pool, void *piece);
+
+// True if some pool keeps much more memory than is used: a hint.
+bool gr_pool_is_any_too_warm(void);
+
+// Takes the memory of the free pieces in one slab of each such pool, which may
+// take a millisecond. One thread at a time.
+void gr_pool_cool(void);
 
 #endif

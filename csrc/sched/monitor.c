@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 #endif
 
+#include "base/pool.h"
 #include "sched/barrier.h"
 #include "sched/debug.h"
 #include "sched/interrupt.h"
@@ -19,13 +20,16 @@
 
 enum {
   QUIET_ROUNDS = 20,      // rounds without anything running before deep sleep
+  STAY_ROUNDS = 8,        // in which it waits to be due, not to be woken
   ROUND_MIN_NS = 20000,   // at most one round in this time
   EVENTS_NS = 500000,     // for so long a worker may leave events alone,
   QUICK_NS = 30000,       // longer if its turns are so short
   FAMILIES_NS = 20000000, // between two looks for families that wait for ever
+  COOL_NS = 10000000,     // between slabs whose memory goes back to the system
 };
 
 _Atomic(uint64_t) gr_monitor_wake_at = GR_NEVER;
+atomic_bool gr_monitor_stays;
 _Atomic(uint64_t) gr_monitor_bound_patience_ns;
 
 static struct {
@@ -34,6 +38,8 @@ static struct {
   int watch; // a set of the descriptors of processors at which nobody sleeps
   uv_poll_t watch_poll;
   uint64_t families_seen_at_ns;
+  unsigned stays; // for so many rounds
+  uint64_t cooled_at_ns;
 } monitor;
 
 // --- deadlines, and waits without an end ---
@@ -106,6 +112,17 @@ static void fire_deadlines(gr_round *r) {
     }
     gr_sooner(r, gr_monitor_due(p));
   }
+}
+
+// To be woken for each sleep that ends beside other deadlines would cost more
+// than these do: it looks by itself, for a while.
+static void stay_awake(gr_round *r) {
+  if (atomic_exchange_explicit(&gr_monitor_stays, false, memory_order_relaxed))
+    monitor.stays = STAY_ROUNDS;
+  if (monitor.stays == 0)
+    return;
+  monitor.stays--;
+  gr_sooner(r, r->now_ns + gr_monitor_patience_ns());
 }
 
 // --- events of processors whose workers are busy ---
@@ -208,6 +225,19 @@ gr_loop *gr_monitor_loop(void) {
   return &monitor.loop;
 }
 
+// --- memory ---
+
+// By and by: while it is done all threads are interrupted.
+static void give_memory_back(gr_round *r) {
+  if (!gr_pool_is_any_too_warm())
+    return;
+  if (r->now_ns >= monitor.cooled_at_ns + COOL_NS) {
+    monitor.cooled_at_ns = r->now_ns;
+    gr_pool_cool();
+  }
+  gr_sooner(r, monitor.cooled_at_ns + COOL_NS);
+}
+
 // --- the thread ---
 
 static void one_round(gr_round *r) {
@@ -216,6 +246,7 @@ static void one_round(gr_round *r) {
   r->slice_ns = atomic_load(&gr_the_sched.slice_ns);
   r->next_ns = GR_NEVER;
   fire_deadlines(r);
+  stay_awake(r);
   watch_pollers(r);
   gr_interrupts_end_waits();
   if (r->now_ns >= monitor.families_seen_at_ns + FAMILIES_NS) {
@@ -225,6 +256,7 @@ static void one_round(gr_round *r) {
   gr_look_at_workers(r);
   gr_retire_threads(r);
   gr_debug_look(r);
+  give_memory_back(r);
   if (r->wants_help)
     gr_wake_processor();
   for (gr_processor *p = r->retaken, *next; p; p = next) {

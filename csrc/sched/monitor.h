@@ -32,23 +32,35 @@ gr_loop *gr_monitor_loop(void);
 // Has the monitor look now. Any thread; signal-safe.
 void gr_monitor_kick(void);
 
-// When the monitor is to see to the deadlines of a processor that is busy: its
-// worker looks, too, if it takes turns.
+// For so long a worker may leave deadlines alone: it looks by itself if it
+// takes turns.
+static inline uint64_t gr_monitor_patience_ns(void) {
+  enum { PATIENCE_NS = 250000, CALM_NS = 1000000 };
+  return gr_nobody_computes() ? CALM_NS : PATIENCE_NS;
+}
+
+// When the monitor is to see to the deadlines of a processor that is busy.
 static inline uint64_t gr_monitor_due(gr_processor *p) {
   uint64_t earliest_ns = gr_deadlines_earliest(&p->deadlines);
   uint64_t patient_ns =
       atomic_load_explicit(&p->looked_at_ns, memory_order_relaxed) +
-      GR_LOOKED_NS;
+      gr_monitor_patience_ns();
   return earliest_ns > patient_ns ? earliest_ns : patient_ns;
 }
+
+// The monitor has been woken for a deadline, and stays awake for the next ones.
+// Relaxed: it costs a kick more if that is seen late.
+extern atomic_bool gr_monitor_stays;
 
 // A worker is about to run a goroutine: the deadlines of its processor are the
 // monitor's to watch meanwhile.
 static inline void gr_monitor_watch(gr_processor *p) {
   uint64_t wake_at_ns = atomic_load(&gr_monitor_wake_at);
   if (GR_UNLIKELY(gr_deadlines_earliest(&p->deadlines) < wake_at_ns) &&
-      gr_monitor_due(p) < wake_at_ns)
+      gr_monitor_due(p) < wake_at_ns) {
+    atomic_store_explicit(&gr_monitor_stays, true, memory_order_relaxed);
     gr_monitor_kick();
+  }
 }
 
 // How long a goroutine that is bound to a busy worker may wait before the

@@ -23,8 +23,6 @@ typedef struct gr_patience {
   atomic_uint patience;
 } gr_patience;
 
-enum { GR_LOOKED_NS = 250000 };
-
 struct gr_processor {
   uint32_t id; // constant
 
@@ -38,13 +36,15 @@ struct gr_processor {
   uint32_t went_ahead; // how many slices have begun ahead of the ring,
   uint64_t ring_at_ns; // since something was taken from that; coarse
   bool displaced_first, ring_goes; // whose turn was the last
-  uint32_t owed; // to those in the global queue, in turns of their number
+  uint32_t owed;       // to those in the global queue, in turns of their number
+  unsigned fired;      // deadlines, since it last slept
+  uint64_t company_ns; // for so long it lets one wait for others; see idle.c
   gr_random random;
   // For what goes into the next slot: after a wait, and new.
   gr_patience ready_patience, start_patience;
 
-  // When the holder last looked for deadlines that have expired; it leaves the
-  // next ones to the monitor, GR_LOOKED_NS later.
+  // When the holder last looked for deadlines that have expired; the monitor
+  // sees to the next ones only some time later, see gr_monitor_due.
   _Atomic(uint64_t) looked_at_ns;
   unsigned fired_turns; // by then the monitor has fired them last; its alone
 

@@ -179,8 +179,11 @@ bool gr_look_for_expired(gr_processor *p) {
     return false;
   uint64_t now_ns = gr_now_ns();
   atomic_store_explicit(&p->looked_at_ns, now_ns, memory_order_relaxed);
-  return earliest_ns <= now_ns &&
-         gr_deadlines_fire(&p->deadlines, now_ns, gr_ready_expired) > 0;
+  if (earliest_ns > now_ns)
+    return false;
+  unsigned fired = gr_deadlines_fire(&p->deadlines, now_ns, gr_ready_expired);
+  p->fired += fired;
+  return fired > 0;
 }
 
 // What would inherit a slice has as much of it as is left, and is not to lose
