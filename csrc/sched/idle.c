@@ -18,9 +18,10 @@
 enum {
   SEARCH_NS = 50000, // how long to look before going to sleep
   RIPE_NS = 15000,   // what stays in a next slot for so long may be stolen
-  COMPANY = 8,       // so many deadlines in one turn are many
+  QUICK_NS = 30000,  // turns are quick if they take no longer,
+  COMPANY = 8,       // and so many deadlines between two sleeps are many
   COMPANY_MIN_NS = 100000,
-  COMPANY_MAX_NS = 400000,
+  COMPANY_MAX_NS = 800000,
 };
 
 // --- waking ---
@@ -219,13 +220,14 @@ static bool start_searching(gr_worker *w, gr_processor *p) {
   return true;
 }
 
-// Looks at all queues, and for a while longer if it may. NULL also when there
+// Looks at all queues, and for a while longer if it may, unless it is going to
+// look again soon: after a sleep for several deadlines. NULL also when there
 // is something in a queue that everybody may take from; *woken when an event
 // has made something runnable: the processor may be another worker's then.
 static gr_goroutine *search(gr_worker *w, gr_processor *p, bool *woken) {
   sighting seen = {0};
   uint64_t now_ns = gr_now_ns(), end_ns = now_ns + SEARCH_NS;
-  bool patient = start_searching(w, p);
+  bool patient = p->company_ns == 0 && start_searching(w, p);
   do {
     gr_goroutine *g = steal(p, &seen, now_ns);
     if (g)
@@ -291,14 +293,29 @@ static void withdraw(gr_worker *w, gr_processor *p) {
   gr_lock_unlock(&gr_the_sched.lock);
 }
 
+static void note_turns(gr_processor *p) {
+  unsigned turns = atomic_load_explicit(&p->turns, memory_order_relaxed);
+  uint64_t awake_ns = gr_now_ns() - p->slept_at_ns;
+  if (turns != p->slept_turns)
+    p->turn_ns = awake_ns / (turns - p->slept_turns);
+}
+
+static void note_sleep(gr_processor *p) {
+  p->slept_at_ns = gr_now_ns();
+  p->slept_turns = atomic_load_explicit(&p->turns, memory_order_relaxed);
+  atomic_store_explicit(&gr_the_sched.coarse_now_ns, p->slept_at_ns,
+                        memory_order_relaxed);
+}
+
 // Where deadlines come close behind each other, each sleep is for several: to
 // sleep and be woken takes as long as ten goroutines. Who has fired many since
-// the last time lets the next one wait longer, up to COMPANY_MAX_NS.
+// the last time, for quick ones, lets the next one wait longer, up to
+// COMPANY_MAX_NS.
 static uint64_t wake_at(gr_processor *p) {
-  if (p->fired >= COMPANY && p->company_ns < COMPANY_MAX_NS)
-    p->company_ns = p->company_ns ? 2 * p->company_ns : COMPANY_MIN_NS;
-  else if (p->fired < COMPANY / 2)
+  if (p->fired < COMPANY / 2 || p->turn_ns > QUICK_NS)
     p->company_ns /= 2;
+  else if (p->fired >= COMPANY && p->company_ns < COMPANY_MAX_NS)
+    p->company_ns = p->company_ns ? 2 * p->company_ns : COMPANY_MIN_NS;
   if (p->company_ns < COMPANY_MIN_NS)
     p->company_ns = 0;
   p->fired = 0;
@@ -327,11 +344,11 @@ gr_goroutine *gr_idle(gr_worker *w) {
   if (!announce(w, p, &victim))
     return NULL;
   atomic_thread_fence(memory_order_seq_cst);
+  note_turns(p);
   if (!victim && !sees_work(w, p))
     gr_loop_run(&p->loop, wake_at(p));
   withdraw(w, p);
-  atomic_store_explicit(&gr_the_sched.coarse_now_ns, gr_now_ns(),
-                        memory_order_relaxed);
+  note_sleep(p);
   if (victim)
     gr_ready_woken(victim);
   gr_look_for_expired(p);

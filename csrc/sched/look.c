@@ -316,8 +316,10 @@ void gr_look_at_workers(gr_round *r) {
   if (r->any_busy)
     gr_sooner(r, r->now_ns + r->slice_ns / 2);
   // Also if all have been asked: the next turn may be another one's.
-  if (any_woken || r->bound_waits)
-    gr_sooner(r, r->now_ns + woken_patience(r));
+  if (any_woken || r->bound_waits) {
+    uint64_t at_ns = r->now_ns + woken_patience(r);
+    gr_sooner(r, patience_ns == CALM_MAX_NS ? gr_not_alone(r, at_ns) : at_ns);
+  }
   look_after_bound_locked(r);
   gr_lock_unlock(&s->lock);
 }

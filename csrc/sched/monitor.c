@@ -122,7 +122,7 @@ static void stay_awake(gr_round *r) {
   if (monitor.stays == 0)
     return;
   monitor.stays--;
-  gr_sooner(r, r->now_ns + gr_monitor_patience_ns());
+  gr_sooner(r, gr_not_alone(r, r->now_ns + gr_monitor_patience_ns()));
 }
 
 // --- events of processors whose workers are busy ---
@@ -194,13 +194,26 @@ static uint64_t left_alone_at(gr_processor *p, watcher who, uint64_t now_ns) {
   bool quick = are_quick(turns - poller->seen_turns, EVENTS_NS);
   unsigned times = gr_nobody_computes() ? 4 : quick ? 2 : 1;
   uint64_t at_ns = poller->seen_at_ns + times * EVENTS_NS;
-  uint64_t helped_ns = poller->helped_at_ns + EVENTS_NS;
+  uint64_t helped_ns = poller->helped_at_ns + times * EVENTS_NS;
   return poller->helped_quick && helped_ns > at_ns ? helped_ns : at_ns;
 }
 
-// Has the next event of each be told to the monitor whose worker has not looked
-// for events for a while. One that was told before its worker fell asleep wakes
-// both, once.
+// Has the next event be told to the monitor. One that was told before its
+// worker fell asleep wakes both, once. But where all are busy with short turns
+// and some lack a CPU, there is an event at once, each time.
+static void watch(gr_round *r, gr_processor *p) {
+  gr_poller *poller = &p->poller;
+  if (!poller->helped_quick || !r->is_calm ||
+      atomic_load(&gr_the_sched.idle_count) > 0) {
+    poller->armed = gr_watch_arm(monitor.watch, poller);
+    return;
+  }
+  note_help(poller);
+  gr_poller_collect(poller, false);
+  gr_sooner(r, gr_not_alone(r, left_alone_at(p, BUSY, r->now_ns)));
+}
+
+// Sees to the processors whose workers have not looked for events for a while.
 static void watch_pollers(gr_round *r) {
   gr_sched *s = &gr_the_sched;
   unsigned made = atomic_load(&s->processors_made);
@@ -215,9 +228,9 @@ static void watch_pollers(gr_round *r) {
     }
     uint64_t at_ns = left_alone_at(p, who, r->now_ns);
     if (at_ns <= r->now_ns)
-      p->poller.armed = gr_watch_arm(monitor.watch, &p->poller);
+      watch(r, p);
     else
-      gr_sooner(r, at_ns);
+      gr_sooner(r, gr_not_alone(r, at_ns));
   }
 }
 
@@ -244,6 +257,7 @@ static void one_round(gr_round *r) {
   r->now_ns = gr_now_ns();
   atomic_store(&gr_the_sched.coarse_now_ns, r->now_ns);
   r->slice_ns = atomic_load(&gr_the_sched.slice_ns);
+  r->is_calm = gr_nobody_computes();
   r->next_ns = GR_NEVER;
   fire_deadlines(r);
   stay_awake(r);

@@ -25,6 +25,7 @@ gr_processor *gr_processor_new(uint32_t id, uint64_t seed) {
   gr_runq_init(&p->runq);
   gr_deadlines_init(&p->deadlines);
   gr_random_init(&p->random, seed);
+  p->turn_ns = GR_LONG_TURN_NS;
   return p;
 }
 

@@ -23,6 +23,8 @@ typedef struct gr_patience {
   atomic_uint patience;
 } gr_patience;
 
+enum { GR_LONG_TURN_NS = 1000000 };
+
 struct gr_processor {
   uint32_t id; // constant
 
@@ -36,7 +38,10 @@ struct gr_processor {
   uint32_t went_ahead; // how many slices have begun ahead of the ring,
   uint64_t ring_at_ns; // since something was taken from that; coarse
   bool displaced_first, ring_goes; // whose turn was the last
-  uint32_t owed;       // to those in the global queue, in turns of their number
+  uint32_t owed; // to those in the global queue, in turns of their number
+  uint64_t slept_at_ns; // when it last woke up, and its turns until then
+  unsigned slept_turns;
+  uint64_t turn_ns;    // what turns took between its last two sleeps, or much
   unsigned fired;      // deadlines, since it last slept
   uint64_t company_ns; // for so long it lets one wait for others; see idle.c
   gr_random random;
