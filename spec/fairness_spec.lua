@@ -158,6 +158,7 @@ local function sleeper(stop, pause)
     while not stop:is_closed() do
       local due = go.now() + pause
       go.sleep(pause)
+      if stop:is_closed() then break end
       worst, times = math.max(worst, go.now() - due), times + 1
     end
     return { worst = worst, times = times }
@@ -219,6 +220,56 @@ describe("a crowd that is woken at once", function()
       join()
       local late = result(task) - start
       assert.is_true(late < helper.within(0.06), late)
+    end)
+  end)
+end)
+
+-- 2,000 that sleep for 10 ms or so and have short turns: their deadlines are
+-- met several at a time.
+describe("thousands of short sleeps", function()
+  local function begin(stop)
+    local tasks = {}
+    for i = 1, 2000 do
+      tasks[i] = sleeper(stop, 0.01 + i % 100 / 10000)
+    end
+    go.sleep(0.2)
+    return function()
+      local worst = {}
+      for i, task in ipairs(tasks) do
+        worst[i] = result(task).worst
+      end
+      table.sort(worst)
+      return worst
+    end
+  end
+
+  it("make nobody late by much more than a millisecond", function()
+    helper.each_procs({ 1, 2 }, function()
+      local stop = go.chan()
+      local join, late = begin(stop), {}
+      for i = 1, 200 do
+        local due = go.now() + 0.001
+        go.sleep(0.001)
+        late[i] = go.now() - due
+      end
+      stop:close()
+      join()
+      table.sort(late)
+      assert.is_true(late[100] < helper.within(0.003), late[100])
+    end)
+  end)
+
+  it("are met by another processor as soon as one of them computes", function()
+    helper.each_procs({ 1, 2 }, function()
+      local stop = go.chan()
+      local join = begin(stop)
+      local task = sleeper(stop, 0.001)
+      local last = os.clock() + 0.1
+      repeat until os.clock() >= last
+      stop:close()
+      join()
+      local worst = result(task).worst
+      assert.is_true(worst < helper.within(0.05), worst)
     end)
   end)
 end)
