@@ -19,7 +19,8 @@ enum {
   SEARCH_NS = 50000, // how long to look before going to sleep
   RIPE_NS = 15000,   // what stays in a next slot for so long may be stolen
   QUICK_NS = 30000,  // turns are quick if they take no longer,
-  COMPANY = 8,       // and so many deadlines between two sleeps are many
+  COMPANY = 8,       // and so many deadlines between two sleeps are many,
+  DENSE_NS = 200000, // if they are no further from each other
   COMPANY_MIN_NS = 100000,
   COMPANY_MAX_NS = 800000,
 };
@@ -220,14 +221,15 @@ static bool start_searching(gr_worker *w, gr_processor *p) {
   return true;
 }
 
-// Looks at all queues, and for a while longer if it may, unless it is going to
-// look again soon: after a sleep for several deadlines. NULL also when there
-// is something in a queue that everybody may take from; *woken when an event
-// has made something runnable: the processor may be another worker's then.
+// Looks at all queues, and for a while longer if it may; but not by itself if
+// it looks again soon, after a sleep for several deadlines. NULL also when
+// there is something in a queue that everybody may take from; *woken when an
+// event has made something runnable: the processor may be another worker's
+// then.
 static gr_goroutine *search(gr_worker *w, gr_processor *p, bool *woken) {
   sighting seen = {0};
   uint64_t now_ns = gr_now_ns(), end_ns = now_ns + SEARCH_NS;
-  bool patient = p->company_ns == 0 && start_searching(w, p);
+  bool patient = w->searching || (p->company_ns == 0 && start_searching(w, p));
   do {
     gr_goroutine *g = steal(p, &seen, now_ns);
     if (g)
@@ -293,11 +295,27 @@ static void withdraw(gr_worker *w, gr_processor *p) {
   gr_lock_unlock(&gr_the_sched.lock);
 }
 
-static void note_turns(gr_processor *p) {
-  unsigned turns = atomic_load_explicit(&p->turns, memory_order_relaxed);
-  uint64_t awake_ns = gr_now_ns() - p->slept_at_ns;
-  if (turns != p->slept_turns)
-    p->turn_ns = awake_ns / (turns - p->slept_turns);
+// What turns take since it last slept, or took before; long ones for a while.
+uint64_t gr_turn_ns(const gr_processor *p) {
+  enum { FEW = 4 };
+  unsigned turns =
+      atomic_load_explicit(&p->turns, memory_order_relaxed) - p->slept_turns;
+  if (turns < FEW)
+    return p->turn_ns;
+  uint64_t turn_ns = (gr_now_ns() - p->slept_at_ns) / turns;
+  return turn_ns > p->turn_ns ? turn_ns : p->turn_ns;
+}
+
+static void note_turns(gr_processor *p, uint64_t now_ns) {
+  unsigned turns =
+      atomic_load_explicit(&p->turns, memory_order_relaxed) - p->slept_turns;
+  if (turns == 0)
+    return;
+  uint64_t turn_ns = (now_ns - p->slept_at_ns) / turns;
+  if (turn_ns > GR_LONG_TURN_NS) // also before the first sleep
+    turn_ns = GR_LONG_TURN_NS;
+  p->turn_ns =
+      turn_ns > p->turn_ns ? turn_ns : p->turn_ns - (p->turn_ns - turn_ns) / 4;
 }
 
 static void note_sleep(gr_processor *p) {
@@ -312,22 +330,25 @@ static void note_sleep(gr_processor *p) {
 // the last time, for quick ones, lets the next one wait longer, up to
 // COMPANY_MAX_NS.
 static uint64_t wake_at(gr_processor *p) {
+  uint64_t now_ns = gr_now_ns(), earliest_ns;
+  note_turns(p, now_ns);
+  bool dense =
+      p->fired >= COMPANY && now_ns - p->slept_at_ns <= p->fired * DENSE_NS;
   if (p->fired < COMPANY / 2 || p->turn_ns > QUICK_NS)
     p->company_ns /= 2;
-  else if (p->fired >= COMPANY && p->company_ns < COMPANY_MAX_NS)
+  else if (dense && p->company_ns < COMPANY_MAX_NS)
     p->company_ns = p->company_ns ? 2 * p->company_ns : COMPANY_MIN_NS;
-  if (p->company_ns < COMPANY_MIN_NS)
-    p->company_ns = 0;
   p->fired = 0;
-  uint64_t earliest_ns = gr_deadlines_earliest(&p->deadlines);
-  if (earliest_ns == GR_NEVER || p->company_ns == 0)
-    return earliest_ns;
-  uint64_t at_ns = gr_now_ns() + p->company_ns;
+  earliest_ns = gr_deadlines_earliest(&p->deadlines);
+  if (p->company_ns < COMPANY_MIN_NS || earliest_ns == GR_NEVER)
+    p->company_ns = 0;
+  uint64_t at_ns = now_ns + p->company_ns;
   return earliest_ns > at_ns ? earliest_ns : at_ns;
 }
 
 gr_goroutine *gr_idle(gr_worker *w) {
   gr_processor *p = atomic_load_explicit(&w->p, memory_order_relaxed);
+  p->slept_turns++; // this was none
   if (gr_look_for_expired(p) || gr_poller_collect(&p->poller, true))
     return NULL;
   gr_goroutine *g = NULL;
@@ -344,8 +365,9 @@ gr_goroutine *gr_idle(gr_worker *w) {
   if (!announce(w, p, &victim))
     return NULL;
   atomic_thread_fence(memory_order_seq_cst);
-  note_turns(p);
-  if (!victim && !sees_work(w, p))
+  if (!victim && sees_work(w, p))
+    p->company_ns = 0; // it is to search until it has that
+  else if (!victim)
     gr_loop_run(&p->loop, wake_at(p));
   withdraw(w, p);
   note_sleep(p);

@@ -283,6 +283,8 @@ static void look_after_bound_locked(gr_round *r) {
   seen_bound_wakes = wakes;
 }
 
+static bool had_woken; // the monitor's: in the last round
+
 void gr_look_at_workers(gr_round *r) {
   gr_sched *s = &gr_the_sched;
   gr_lock_lock(&s->lock);
@@ -292,6 +294,9 @@ void gr_look_at_workers(gr_round *r) {
   }
   r->woken = gr_count_woken(s);
   bool any_woken = r->woken > 0;
+  // Somebody thought to cope with those alone, and has not until now.
+  r->wants_help |= any_woken && had_woken && atomic_load(&s->idle_count) > 0;
+  had_woken = any_woken;
   r->any_busy = gr_any_busy_locked();
   for (gr_link *at = s->workers.head.next; at != &s->workers.head;
        at = at->next) {
@@ -317,8 +322,9 @@ void gr_look_at_workers(gr_round *r) {
     gr_sooner(r, r->now_ns + r->slice_ns / 2);
   // Also if all have been asked: the next turn may be another one's.
   if (any_woken || r->bound_waits) {
-    uint64_t at_ns = r->now_ns + woken_patience(r);
-    gr_sooner(r, patience_ns == CALM_MAX_NS ? gr_not_alone(r, at_ns) : at_ns);
+    uint64_t ns = woken_patience(r);
+    gr_sooner(r, ns == CALM_MAX_NS ? gr_not_alone(r, r->now_ns + ns / 2)
+                                   : r->now_ns + ns);
   }
   look_after_bound_locked(r);
   gr_lock_unlock(&s->lock);

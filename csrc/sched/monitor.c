@@ -122,7 +122,7 @@ static void stay_awake(gr_round *r) {
   if (monitor.stays == 0)
     return;
   monitor.stays--;
-  gr_sooner(r, gr_not_alone(r, r->now_ns + gr_monitor_patience_ns()));
+  gr_sooner(r, r->now_ns + gr_monitor_patience_ns());
 }
 
 // --- events of processors whose workers are busy ---
@@ -270,13 +270,13 @@ static void one_round(gr_round *r) {
   gr_look_at_workers(r);
   gr_retire_threads(r);
   gr_debug_look(r);
-  give_memory_back(r);
   if (r->wants_help)
     gr_wake_processor();
   for (gr_processor *p = r->retaken, *next; p; p = next) {
     next = p->next_idle;
     gr_handoff(p, false);
   }
+  give_memory_back(r);
 }
 
 static bool any_busy(void) {

@@ -100,19 +100,22 @@ static void fetch(const gr_goroutine *g) {
     __builtin_prefetch((const char *)g->context.sp + at);
 #endif
   for (int at = 0; at < STATE_BYTES; at += LINE)
-    __builtin_prefetch((const char *)g->current + at);
+    __builtin_prefetch((const void *)((uintptr_t)g->current + (unsigned)at));
 }
 
 // To wake another worker takes 50 us, and as much CPU. One that takes short
 // turns has run some by then; if it happens to get a long one, the monitor sees
 // that.
-static bool copes(gr_processor *p, unsigned count) {
+static bool copes(gr_processor *p, unsigned waiting) {
   enum { ALONE_NS = 300000, LOOK_NS = 2000000 };
-  if (count == 1)
-    return true;
-  if (count * p->turn_ns > ALONE_NS || !gr_nobody_computes())
+  if (!atomic_load_explicit(&gr_the_sched.idle_count, memory_order_relaxed))
+    return true; // nobody is there to be woken
+  if (waiting <= 1 &&
+      !atomic_load_explicit(&p->runq.next, memory_order_relaxed))
+    return true; // that is what it takes next
+  if (waiting * gr_turn_ns(p) > ALONE_NS || !gr_nobody_computes())
     return false;
-  gr_monitor_expect(gr_now_ns() + LOOK_NS);
+  gr_monitor_expect_within(LOOK_NS);
   return true;
 }
 
@@ -140,8 +143,10 @@ unsigned gr_ready_events(gr_goroutine *list, bool idle) {
     next = shared->next;
     gr_fifo_push(&gr_the_sched.woken, shared);
   }
+  unsigned waiting = gr_count_woken(&gr_the_sched);
   gr_lock_unlock(&gr_the_sched.lock);
-  if (!p || !copes(p, count)) // p may be with the worker of a bound one now
+  bool has_it = p && atomic_load_explicit(&w->p, memory_order_relaxed) == p;
+  if (!has_it || !copes(p, waiting)) // else given to a bound one's worker
     gr_wake_processor();
   return count;
 }

@@ -41,7 +41,7 @@ struct gr_processor {
   uint32_t owed; // to those in the global queue, in turns of their number
   uint64_t slept_at_ns; // when it last woke up, and its turns until then
   unsigned slept_turns;
-  uint64_t turn_ns;    // what turns took between its last two sleeps, or much
+  uint64_t turn_ns;    // what turns took between its last sleeps
   unsigned fired;      // deadlines, since it last slept
   uint64_t company_ns; // for so long it lets one wait for others; see idle.c
   gr_random random;

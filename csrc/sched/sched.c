@@ -182,7 +182,8 @@ bool gr_look_for_expired(gr_processor *p) {
   if (earliest_ns > now_ns)
     return false;
   unsigned fired = gr_deadlines_fire(&p->deadlines, now_ns, gr_ready_expired);
-  p->fired += fired;
+  if (atomic_load_explicit(&gr_worker_self()->p, memory_order_relaxed) == p)
+    p->fired += fired;
   return fired > 0;
 }
 

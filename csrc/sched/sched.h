@@ -221,6 +221,9 @@ bool gr_others_wait(gr_worker *w);
 // After work was queued, outside locks.
 void gr_wake_processor(void);
 
+// What a turn takes of those that run on the processor. Its holder.
+uint64_t gr_turn_ns(const gr_processor *p);
+
 // Searches for work and then sleeps until there may be some. Worker with a
 // processor, scheduler stack. A goroutine, or NULL: look again.
 gr_goroutine *gr_idle(gr_worker *w);
