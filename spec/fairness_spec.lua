@@ -259,18 +259,17 @@ describe("thousands of short sleeps", function()
     end)
   end)
 
-  it("are met by another processor as soon as one of them computes", function()
-    helper.each_procs({ 1, 2 }, function()
-      local stop = go.chan()
-      local join = begin(stop)
-      local task = sleeper(stop, 0.001)
-      local last = go.now() + helper.within(0.5)
-      repeat until go.now() >= last
-      stop:close()
-      join()
-      local worst = result(task).worst
-      assert.is_true(worst < helper.within(0.15), worst)
-    end)
+  it("are met by another processor as soon as somebody computes", function()
+    local _ <close> = helper.procs(2)
+    local stop = go.chan()
+    local join = begin(stop)
+    local task = sleeper(stop, 0.001)
+    local last = go.now() + helper.within(0.5)
+    repeat until go.now() >= last
+    stop:close()
+    join()
+    local worst = result(task).worst
+    assert.is_true(worst < helper.within(0.15), worst)
   end)
 end)
 
