@@ -364,6 +364,13 @@ static void disinherit(gr_processor *p, gr_goroutine *heir, uint64_t had_ns) {
     gr_push_shared(&gr_the_sched.woken, heir);
 }
 
+// What it had while nobody waited does not count: the monitor sees those who do
+// within a millisecond.
+static void owe(gr_processor *p, uint64_t ns) {
+  enum { OWED_MAX_NS = 1000000 };
+  p->owes_until_ns = gr_now_ns() + (ns < OWED_MAX_NS ? ns : OWED_MAX_NS);
+}
+
 void gr_leave_slow(gr_worker *w) {
   if (gr_is_apart()) { // a request from before
     atomic_store_explicit(&w->preempt, 0, memory_order_relaxed);
@@ -386,6 +393,8 @@ void gr_leave_slow(gr_worker *w) {
   atomic_fetch_add_explicit(&gr_the_sched.preemptions, 1, memory_order_relaxed);
   bool others_are_free = atomic_load(&gr_the_sched.idle_count) > 0 ||
                          atomic_load(&gr_the_sched.searching) > 0;
+  if (had_ns)
+    owe(p, had_ns - w->rest_of_ns);
   if (had_ns && !others_are_free)
     switch_away(commit_make_way, w);
   else

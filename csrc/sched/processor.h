@@ -38,6 +38,7 @@ struct gr_processor {
   uint32_t went_ahead; // how many slices have begun ahead of the ring,
   uint64_t ring_at_ns; // since something was taken from that; coarse
   bool displaced_first, ring_goes; // whose turn was the last
+  uint64_t owes_until_ns; // until then, to those for whom somebody made way
   uint32_t owed; // to those in the global queue, in turns of their number
   uint64_t slept_at_ns; // when it last woke up, and its turns until then
   unsigned slept_turns;

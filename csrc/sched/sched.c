@@ -208,12 +208,21 @@ static gr_goroutine *pop_ring(gr_processor *p) {
 
 enum { GLOBAL_TURN = 61, OWN_TURN = 8, LOOK_TURN = 4 };
 
+// Who was made to give way has had its time; those for whom it was have as much
+// before it goes on, if they need it. They may be a crowd with short turns, of
+// which it would wait for seven.
+static bool is_owed(gr_processor *p) {
+  if (p->owes_until_ns && p->owes_until_ns <= gr_now_ns())
+    p->owes_until_ns = 0;
+  return p->owes_until_ns != 0;
+}
+
 // Somebody woken; but each eighth of the slices that begin ahead of the ring is
 // left to what the processor has of its own.
 static GR_NOINLINE gr_goroutine *take_ahead(gr_worker *w, gr_processor *p,
                                             bool *inherits) {
   gr_goroutine *g;
-  if ((p->went_ahead + 1) % OWN_TURN != 0) {
+  if ((p->went_ahead + 1) % OWN_TURN != 0 || is_owed(p)) {
     if ((g = take_woken(p))) {
       p->went_ahead++;
       keep_rest(w, p);
@@ -271,6 +280,7 @@ static void new_slice(gr_worker *w, gr_goroutine *g) {
   uint64_t begin_ns = 0;
   if (GR_UNLIKELY(g->had_ns))
     begin_ns = gr_now_ns() - g->had_ns;
+  w->rest_of_ns = g->had_ns;
   g->had_ns = 0;
   atomic_store_explicit(&w->begin_ns, begin_ns, memory_order_relaxed);
   unsigned slice = atomic_load_explicit(&w->slice, memory_order_relaxed) + 1;

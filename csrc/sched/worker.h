@@ -57,6 +57,7 @@ struct gr_worker {
   // When the present slice began, if that is known: it is the rest of one. Else
   // 0. Written by the thread before `slice`, for the monitor.
   _Atomic(uint64_t) begin_ns;
+  uint64_t rest_of_ns; // and how much of it was over then; the thread's own
 
   // A signal for that is on its way, or its handler runs: no further one is
   // sent. Set under the scheduler's lock, cleared at the handler's end.
