@@ -115,11 +115,12 @@ static void fire_deadlines(gr_round *r) {
 }
 
 // To be woken for each sleep that ends beside other deadlines would cost more
-// than these do: it looks by itself, for a while.
+// than these do: it looks by itself, for a while. (Not where somebody computes:
+// then it looks four times as often.)
 static void stay_awake(gr_round *r) {
   if (atomic_exchange_explicit(&gr_monitor_stays, false, memory_order_relaxed))
     monitor.stays = STAY_ROUNDS;
-  if (monitor.stays == 0)
+  if (monitor.stays == 0 || !r->is_calm)
     return;
   monitor.stays--;
   gr_sooner(r, r->now_ns + gr_monitor_patience_ns());
