@@ -234,12 +234,9 @@ describe("thousands of short sleeps", function()
     end
     go.sleep(0.2)
     return function()
-      local worst = {}
-      for i, task in ipairs(tasks) do
-        worst[i] = result(task).worst
+      for _, task in ipairs(tasks) do
+        result(task)
       end
-      table.sort(worst)
-      return worst
     end
   end
 

@@ -18,8 +18,7 @@
 enum {
   SEARCH_NS = 50000, // how long to look before going to sleep
   RIPE_NS = 15000,   // what stays in a next slot for so long may be stolen
-  QUICK_NS = 30000,  // turns are quick if they take no longer,
-  COMPANY = 8,       // and so many deadlines between two sleeps are many,
+  COMPANY = 8,       // so many deadlines between two sleeps are many,
   DENSE_NS = 200000, // if they are no further from each other
   COMPANY_MIN_NS = 100000,
   COMPANY_MAX_NS = 800000,
@@ -295,11 +294,14 @@ static void withdraw(gr_worker *w, gr_processor *p) {
   gr_lock_unlock(&gr_the_sched.lock);
 }
 
+static unsigned turns_awake(const gr_processor *p) {
+  return atomic_load_explicit(&p->turns, memory_order_relaxed) - p->slept_turns;
+}
+
 // What turns take since it last slept, or took before; long ones for a while.
 uint64_t gr_turn_ns(const gr_processor *p) {
   enum { FEW = 4 };
-  unsigned turns =
-      atomic_load_explicit(&p->turns, memory_order_relaxed) - p->slept_turns;
+  unsigned turns = turns_awake(p);
   if (turns < FEW)
     return p->turn_ns;
   uint64_t turn_ns = (gr_now_ns() - p->slept_at_ns) / turns;
@@ -307,8 +309,7 @@ uint64_t gr_turn_ns(const gr_processor *p) {
 }
 
 static void note_turns(gr_processor *p, uint64_t now_ns) {
-  unsigned turns =
-      atomic_load_explicit(&p->turns, memory_order_relaxed) - p->slept_turns;
+  unsigned turns = turns_awake(p);
   if (turns == 0)
     return;
   uint64_t turn_ns = (now_ns - p->slept_at_ns) / turns;
@@ -330,16 +331,16 @@ static void note_sleep(gr_processor *p) {
 // the last time, for quick ones, lets the next one wait longer, up to
 // COMPANY_MAX_NS.
 static uint64_t wake_at(gr_processor *p) {
-  uint64_t now_ns = gr_now_ns(), earliest_ns;
+  uint64_t now_ns = gr_now_ns();
+  uint64_t earliest_ns = gr_deadlines_earliest(&p->deadlines);
   note_turns(p, now_ns);
   bool dense =
       p->fired >= COMPANY && now_ns - p->slept_at_ns <= p->fired * DENSE_NS;
-  if (p->fired < COMPANY / 2 || p->turn_ns > QUICK_NS)
+  if (p->fired < COMPANY / 2 || p->turn_ns > GR_QUICK_TURN_NS)
     p->company_ns /= 2;
   else if (dense && p->company_ns < COMPANY_MAX_NS)
     p->company_ns = p->company_ns ? 2 * p->company_ns : COMPANY_MIN_NS;
   p->fired = 0;
-  earliest_ns = gr_deadlines_earliest(&p->deadlines);
   if (p->company_ns < COMPANY_MIN_NS || earliest_ns == GR_NEVER)
     p->company_ns = 0;
   uint64_t at_ns = now_ns + p->company_ns;

@@ -22,8 +22,8 @@ enum {
   QUIET_ROUNDS = 20,      // rounds without anything running before deep sleep
   STAY_ROUNDS = 8,        // in which it waits to be due, not to be woken
   ROUND_MIN_NS = 20000,   // at most one round in this time
-  EVENTS_NS = 500000,     // for so long a worker may leave events alone,
-  QUICK_NS = 30000,       // longer if its turns are so short
+  EVENTS_NS = 500000,     // for so long a worker may leave events alone, or
+                          // longer if its turns are quick
   FAMILIES_NS = 20000000, // between two looks for families that wait for ever
   COOL_NS = 10000000,     // between slabs whose memory goes back to the system
 };
@@ -140,7 +140,7 @@ static uint64_t cpu_at(gr_processor *p) {
 }
 
 static bool are_quick(unsigned turns, uint64_t in_ns) {
-  return (uint64_t)turns * QUICK_NS >= in_ns;
+  return (uint64_t)turns * GR_QUICK_TURN_NS >= in_ns;
 }
 
 // A worker that has taken short turns since the last time lacked a CPU, or does

@@ -23,7 +23,10 @@ typedef struct gr_patience {
   atomic_uint patience;
 } gr_patience;
 
-enum { GR_LONG_TURN_NS = 1000000 }; // what turn_ns is at most, and at first
+enum {
+  GR_QUICK_TURN_NS = 30000,  // turns are quick if they take no longer
+  GR_LONG_TURN_NS = 1000000, // what turn_ns is at most, and at first
+};
 
 struct gr_processor {
   uint32_t id; // constant
