@@ -139,6 +139,72 @@ describe("a function that has started goroutines before", function()
     assert.is_false((go.spawn(module):join()))
   end)
 
+  it("looks for modules where the program does, however it changes that", function()
+    local output = helper.output({ [[
+      local go = require("goroutines")
+      local path, cpath, searchers = package.path, package.cpath, package.searchers
+      local function look() return package.path, package.cpath, #package.searchers end
+      local function check(what)
+        for _ = 1, 3 do
+          local _, found, cfound, count = assert(go.spawn(look):join())
+          if found ~= package.path or cfound ~= package.cpath
+            or count ~= #package.searchers then
+            print(what, found, cfound, count)
+          end
+        end
+      end
+      local function forget_and_fill(t, key)
+        local value = t[key]
+        t[key] = nil
+        for i = 1, 100 do t["filler" .. i] = i end -- moves all keys
+        for i = 1, 100 do t["filler" .. i] = nil end
+        t[key] = value
+      end
+      check("as it is")
+      package.path = "./x/?.lua"
+      check("another path")
+      package.cpath = "./x/?.so"
+      check("another cpath")
+      package.path, package.cpath = path, cpath
+      check("as before")
+      forget_and_fill(package, "path")
+      check("other places in package")
+      package.path = "./y/?.lua"
+      check("another path at another place")
+      package.path = path
+      for i = 1, 100 do package.loaded["module" .. i] = i end
+      check("other places in package.loaded")
+      package.cpath = "./y/?.so"
+      check("another cpath with more modules")
+      package.cpath = cpath
+      check("as before with more modules")
+      local function nothing() end
+      searchers[5] = nothing
+      check("one searcher more")
+      searchers[5] = nil
+      check("the usual searchers in another table")
+      package.searchers = { table.unpack(searchers) }
+      check("a copy of the searchers")
+      package.searchers = { searchers[1], nothing, searchers[3], searchers[4] }
+      check("another searcher")
+      package.searchers[2] = searchers[2]
+      check("the usual searcher again")
+      package.searchers.more = true
+      check("a field among the searchers")
+      package.searchers[4] = nil
+      check("a searcher less")
+      package.searchers = searchers
+      check("all as it was")
+      for i = 1, 50 do
+        package.path = ("./%d/?.lua"):format(i)
+        collectgarbage()
+        check("path " .. i)
+      end
+      print("done")
+    ]] })
+    assert.equal("done\n", output)
+  end)
+
   it("is stripped, large, or holds others", function()
     local stripped = assert(load(string.dump(function(x) return x + 1 end, true)))
     local parts = {}

@@ -6,7 +6,7 @@
 #include "base/cache.h"
 #include "sched/sched.h"
 
-static gr_cache goroutines = GR_CACHE(sizeof(gr_goroutine), 4096);
+static gr_cache goroutines = GR_CACHE(sizeof(gr_goroutine), 16384);
 
 static void begin(void *arg) {
   gr_goroutine *g = arg;

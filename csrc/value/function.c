@@ -96,11 +96,12 @@ static void put_upvalues(gr_encoder *e, int function, int count,
 
 static gr_environments find_environments(gr_encoder *e, int function,
                                          int upvalues) {
-  gr_environments environments = {{false}};
+  gr_environments environments = {{0}};
   for (int i = 1; i <= upvalues; i++) {
     const char *name = lua_getupvalue(e->L, function, i);
     environment is = environment_of(e, name);
-    environments.are[i - 1] = is != NO_ENVIRONMENT;
+    if (is != NO_ENVIRONMENT)
+      gr_add_environment(&environments, (unsigned)i - 1);
     if (is == INHERITS)
       gr_encoder_needs(e, GR_IMAGE_FULL);
     lua_pop(e->L, 1);
@@ -142,19 +143,21 @@ put_captured(gr_encoder *e, int function, uint32_t object, const gr_path *p) {
     uint32_t len = (uint32_t)known->len;
     gr_encoder_put(e, &len, sizeof len);
     gr_encoder_put(e, known->bytecode, len);
-    memo.needs = known->needs;
     if (p->at == GR_AT_ROOT)
       note_code(e, known, object);
-    lua_getiuservalue(L, top + 1, 1);
-    lua_getiuservalue(L, top + 1, 2);
+    gr_encoder_needs(e, known->needs);
+    if (known->has_lists) {
+      gr_memo_push_lists(L, known);
+      gr_capture_mention(e);
+    }
   } else {
     gr_bytecode code = put_bytecode(e, function);
     memo.needs = gr_mentions_push(L, code, &memo.environments);
     gr_memo_note(L, function, code, memo);
+    gr_encoder_needs(e, memo.needs);
+    gr_capture_mention(e);
+    lua_settop(L, top);
   }
-  gr_encoder_needs(e, memo.needs);
-  gr_capture_mention(e);
-  lua_settop(L, top);
   return upvalues;
 }
 

@@ -30,6 +30,7 @@ enum {
   GR_RAW_LONG_STRING = 0x54,
   GR_RAW_TABLE = 0x45,
   GR_RAW_USERDATA = 0x47,
+  GR_RAW_TYPE = 0x0f, // without the variant: LUA_T...
 };
 
 // What all objects begin with.
@@ -96,7 +97,7 @@ void gr_layout_learn(void);
 extern bool gr_layout_is_known;
 
 static inline bool gr_raw_is_nil(unsigned type) {
-  return (type & 0x0f) == 0;
+  return (type & GR_RAW_TYPE) == LUA_TNIL;
 }
 
 // How many items the array part has room for. (Lua may keep in `limit` where

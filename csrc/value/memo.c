@@ -4,6 +4,9 @@
 #include <lauxlib.h>
 #include <string.h>
 
+#include "value/layout.h"
+#include "value/notes.h"
+
 enum {
   PLACES = 64,          // a power of two
   NEAR = 4,             // places in which a prototype may be
@@ -11,14 +14,35 @@ enum {
   WORDS = 4,            // of a closure with one upvalue, before that
 };
 
-// In the registry: false, true after the first function; then a userdata, whose
-// user values are lists by place: of closures, weak, and of memos; and the list
-// of what is usual.
-typedef struct memory {
+// Where a table has a short string as its key, unless it has been changed
+// since.
+typedef struct spot {
+  const void *key;
+  uint32_t node;
+} spot;
+
+// From the registry on, each in the one before; the last three in `package`.
+enum { LOADED, PACKAGE, PATH, CPATH, SEARCHERS, USUAL_PLACES };
+static const char *const usual_keys[USUAL_PLACES] = {
+    LUA_LOADED_TABLE, "package", "path", "cpath", "searchers"};
+
+typedef struct usual {
+  bool is_noted;
+  spot places[USUAL_PLACES];
+  const void *path, *cpath;
+  const void *searchers[GR_SEARCHERS];
+} usual;
+
+// In the registry: false, true after the first function; then a userdata, which
+// has lists as user values: by place, the closures, weak, and the memos; and
+// what is usual.
+struct gr_memory {
   const void *prototypes[PLACES];
+  gr_memo *memos[PLACES];
+  const gr_raw_table *closures; // the list
   unsigned turn; // which of the places near is given to another one
-  const void *usual[GR_MEMO_USUAL];
-} memory;
+  usual usual;
+};
 
 enum { CLOSURES = 1, MEMOS, USUAL, USER_VALUES = USUAL };
 
@@ -74,14 +98,14 @@ static unsigned near(const void *prototype, unsigned i) {
 }
 
 // PLACES for none.
-static unsigned find(const memory *m, const void *prototype) {
+static unsigned find(const gr_memory *m, const void *prototype) {
   for (unsigned i = 0; i < NEAR; i++)
     if (m->prototypes[near(prototype, i)] == prototype)
       return near(prototype, i);
   return PLACES;
 }
 
-static unsigned find_room(memory *m, const void *prototype) {
+static unsigned find_room(gr_memory *m, const void *prototype) {
   unsigned place = find(m, prototype);
   for (unsigned i = 0; place == PLACES && i < NEAR; i++)
     if (!m->prototypes[near(prototype, i)])
@@ -91,29 +115,29 @@ static unsigned find_room(memory *m, const void *prototype) {
 
 // --- the memory ---
 
-// Pushes an entry of one of its lists; the memory is at the index.
-static int push_entry(lua_State *L, int index, int list, unsigned place) {
-  lua_getiuservalue(L, index, list);
-  int type = lua_rawgeti(L, -1, (lua_Integer)place + 1);
-  lua_remove(L, -2);
-  return type;
+static gr_memory *memory_of(lua_State *L) {
+  const gr_notes *notes = gr_notes_find(L);
+  return notes ? notes->memory : NULL;
 }
 
 gr_memo *gr_memo_find(lua_State *L, int function) {
+  const gr_memory *m = memory_of(L);
+  unsigned at = m ? find(m, prototype_of(L, function)) : PLACES;
+  return at < PLACES && !gr_raw_is_nil(m->closures->items[at].type)
+             ? m->memos[at]
+             : NULL;
+}
+
+void gr_memo_push_lists(lua_State *L, const gr_memo *memo) {
   int top = lua_gettop(L);
-  if (!prototype_at)
-    return NULL;
   lua_rawgetp(L, LUA_REGISTRYINDEX, &memory_key);
-  const memory *m = lua_touserdata(L, -1);
-  unsigned place = m ? find(m, prototype_of(L, function)) : PLACES;
-  if (place == PLACES || push_entry(L, top + 1, CLOSURES, place) == LUA_TNIL) {
-    lua_settop(L, top);
-    return NULL;
-  }
-  push_entry(L, top + 1, MEMOS, place);
+  lua_getiuservalue(L, top + 1, MEMOS);
+  lua_rawgeti(L, top + 2, (lua_Integer)memo->place + 1);
+  lua_getiuservalue(L, top + 3, 1);
   lua_replace(L, top + 1);
-  lua_settop(L, top + 1);
-  return lua_touserdata(L, top + 1);
+  lua_getiuservalue(L, top + 3, 2);
+  lua_replace(L, top + 2);
+  lua_settop(L, top + 2);
 }
 
 void gr_memo_open(lua_State *L) {
@@ -122,18 +146,21 @@ void gr_memo_open(lua_State *L) {
 }
 
 static void push_memory(lua_State *L) {
-  memory *m = lua_newuserdatauv(L, sizeof *m, USER_VALUES);
-  *m = (memory){.turn = 0};
+  gr_memory *m = lua_newuserdatauv(L, sizeof *m, USER_VALUES);
+  memset(m, 0, sizeof *m);
   lua_createtable(L, PLACES, 0);
   lua_createtable(L, 0, 1);
   lua_pushliteral(L, "v");
   lua_setfield(L, -2, "__mode");
   lua_setmetatable(L, -2);
+  m->closures = lua_topointer(L, -1);
   lua_setiuservalue(L, -2, CLOSURES);
   lua_createtable(L, PLACES, 0);
   lua_setiuservalue(L, -2, MEMOS);
+  gr_notes *notes = gr_notes_of(L);
   lua_pushvalue(L, -1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &memory_key);
+  notes->memory = m;
 }
 
 static void set_entry(lua_State *L, int index, int list, unsigned place) {
@@ -143,9 +170,13 @@ static void set_entry(lua_State *L, int index, int list, unsigned place) {
   lua_pop(L, 1);
 }
 
+static bool is_empty(lua_State *L, int list) {
+  return lua_rawlen(L, list) == 0;
+}
+
 void gr_memo_note(lua_State *L, int function, gr_bytecode code, gr_memo memo) {
   int top = lua_gettop(L);
-  if (!prototype_at || code.len > BYTES_MAX)
+  if (!prototype_at || !gr_layout_is_known || code.len > BYTES_MAX)
     return;
   luaL_checkstack(L, LUA_MINSTACK, NULL);
   bool is_there =
@@ -156,13 +187,15 @@ void gr_memo_note(lua_State *L, int function, gr_bytecode code, gr_memo memo) {
     lua_pushboolean(L, true);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &memory_key);
   }
-  memory *m = lua_touserdata(L, -1);
+  gr_memory *m = lua_touserdata(L, -1);
   if (m) {
     int index = lua_gettop(L);
     unsigned place = find_room(m, prototype_of(L, function));
     m->prototypes[place] = NULL; // until all of it is there
     gr_memo *kept = lua_newuserdatauv(L, sizeof *kept + code.len, 2);
     *kept = memo;
+    kept->place = place;
+    kept->has_lists = !is_empty(L, top - 1) || !is_empty(L, top);
     kept->len = code.len;
     memcpy(kept->bytecode, code.bytes, code.len);
     for (int list = 1; list <= 2; list++) {
@@ -170,6 +203,7 @@ void gr_memo_note(lua_State *L, int function, gr_bytecode code, gr_memo memo) {
       lua_setiuservalue(L, -2, list);
     }
     set_entry(L, index, MEMOS, place);
+    m->memos[place] = kept;
     lua_pushvalue(L, function);
     set_entry(L, index, CLOSURES, place);
     m->prototypes[place] = prototype_of(L, function);
@@ -179,27 +213,105 @@ void gr_memo_note(lua_State *L, int function, gr_bytecode code, gr_memo memo) {
 
 // --- what is usual ---
 
-bool gr_memo_are_usual(lua_State *L, int first) {
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &memory_key);
-  const memory *m = lua_touserdata(L, -1);
-  lua_pop(L, 1);
-  for (int i = 0; m && i < GR_MEMO_USUAL; i++)
-    if (!m->usual[i] || m->usual[i] != lua_topointer(L, first + i))
-      return false;
-  return m != NULL;
+static const gr_raw_node *get(const gr_raw_table *t, spot at) {
+  if (at.node >= gr_raw_node_count(t))
+    return NULL;
+  const gr_raw_node *node = &t->nodes[at.node];
+  return node->key_type == GR_RAW_SHORT_STRING && node->key.object == at.key
+             ? node
+             : NULL;
 }
 
-void gr_memo_note_usual(lua_State *L, int first) {
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &memory_key);
-  memory *m = lua_touserdata(L, -1);
-  if (m) {
-    lua_createtable(L, GR_MEMO_USUAL, 0);
-    for (int i = 0; i < GR_MEMO_USUAL; i++) {
-      lua_pushvalue(L, first + i);
-      lua_rawseti(L, -2, i + 1);
-      m->usual[i] = lua_topointer(L, first + i);
-    }
-    lua_setiuservalue(L, -2, USUAL);
+static const gr_raw_table *get_table(const gr_raw_table *t, spot at) {
+  const gr_raw_node *node = get(t, at);
+  return node && node->type == GR_RAW_TABLE ? node->value.object : NULL;
+}
+
+static bool is_string(const gr_raw_node *node) {
+  return node && (node->type == GR_RAW_SHORT_STRING ||
+                  node->type == GR_RAW_LONG_STRING);
+}
+
+// A list of so many and nothing else.
+static bool are_searchers(const gr_raw_table *t) {
+  return gr_raw_size(t) == GR_SEARCHERS && !t->last_free;
+}
+
+static const gr_raw_table *package_of(lua_State *L, const usual *u) {
+  const gr_raw_table *t =
+      get_table(lua_topointer(L, LUA_REGISTRYINDEX), u->places[LOADED]);
+  return t ? get_table(t, u->places[PACKAGE]) : NULL;
+}
+
+bool gr_memo_is_usual(lua_State *L) {
+  const gr_memory *m = memory_of(L);
+  if (!m || !m->usual.is_noted)
+    return false;
+  const usual *u = &m->usual;
+  const gr_raw_table *package = package_of(L, u);
+  if (!package)
+    return false;
+  const gr_raw_node *path = get(package, u->places[PATH]);
+  const gr_raw_node *cpath = get(package, u->places[CPATH]);
+  const gr_raw_table *t = get_table(package, u->places[SEARCHERS]);
+  if (!is_string(path) || path->value.object != u->path || !is_string(cpath) ||
+      cpath->value.object != u->cpath || !t || !are_searchers(t))
+    return false;
+  for (int i = 0; i < GR_SEARCHERS; i++)
+    if (t->items[i].value.object != u->searchers[i] ||
+        (t->items[i].type & GR_RAW_TYPE) != LUA_TFUNCTION)
+      return false;
+  return true;
+}
+
+static bool find_key(const gr_raw_table *t, spot *at) {
+  uint32_t count = gr_raw_node_count(t);
+  for (at->node = 0; at->node < count; at->node++)
+    if (get(t, *at))
+      return true;
+  return false;
+}
+
+// Finds all of it; false if it is not as it has to be for that.
+static bool find_usual(lua_State *L, usual *u) {
+  const gr_raw_table *t = lua_topointer(L, LUA_REGISTRYINDEX);
+  for (int i = LOADED; i <= PACKAGE; i++)
+    if (!find_key(t, &u->places[i]) || !(t = get_table(t, u->places[i])))
+      return false;
+  for (int i = PATH; i <= SEARCHERS; i++)
+    if (!find_key(t, &u->places[i]))
+      return false;
+  u->path = get(t, u->places[PATH])->value.object;
+  u->cpath = get(t, u->places[CPATH])->value.object;
+  t = get_table(t, u->places[SEARCHERS]);
+  if (!t || !are_searchers(t))
+    return false;
+  for (int i = 0; i < GR_SEARCHERS; i++)
+    u->searchers[i] = t->items[i].value.object;
+  return true;
+}
+
+void gr_memo_note_usual(lua_State *L, int first, int count) {
+  gr_memory *m = memory_of(L);
+  if (!m)
+    return;
+  int top = lua_gettop(L);
+  usual u = {.is_noted = false};
+  lua_createtable(L, USUAL_PLACES + count, 0);
+  for (int i = 0; i < USUAL_PLACES; i++) {
+    lua_pushstring(L, usual_keys[i]);
+    u.places[i].key = lua_topointer(L, -1);
+    lua_rawseti(L, top + 1, i + 1);
   }
-  lua_pop(L, 1);
+  for (int i = 0; i < count; i++) {
+    lua_pushvalue(L, first + i);
+    lua_rawseti(L, top + 1, USUAL_PLACES + i + 1);
+  }
+  u.is_noted = find_usual(L, &u);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &memory_key);
+  lua_insert(L, top + 1);
+  m->usual.is_noted = false;
+  lua_setiuservalue(L, top + 1, USUAL);
+  m->usual = u;
+  lua_settop(L, top);
 }

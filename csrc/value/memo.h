@@ -4,17 +4,22 @@
 // modules are looked for as usual.
 //
 // A closure points to its prototype, for which the API has no word: where in a
-// closure that is, is found out on the Lua that is there, and if it is not as
-// expected nothing is remembered. A place in the memo holds as long as a
-// closure lives that it was made of, for then no other prototype is at that
-// address.
+// closure that is, is found out on the Lua that is there. If it is not as
+// expected, or the layout of tables, nothing is remembered. A place in the memo
+// holds as long as a closure lives that it was made of, for then no other
+// prototype is at that address.
 #ifndef GR_MEMO_H
 #define GR_MEMO_H
 
 #include "value/mention.h"
+#include "value/module.h"
+
+typedef struct gr_memory gr_memory; // of a state
 
 typedef struct gr_memo {
   gr_image_kind needs;
+  unsigned place;
+  bool has_lists; // one of them is not empty
   int upvalues;
   unsigned uses;        // since it was noted
   struct gr_code *code; // once it has been used often, if there is room
@@ -29,19 +34,21 @@ void gr_memo_learn(void);
 // Makes room in a new state. [-0, +0, m]
 void gr_memo_open(lua_State *L);
 
-// Pushes what is known of the Lua function at the index, a userdata; its user
-// values are the lists of gr_mentions_push. Or pushes nothing: NULL.
-// [-0, +(0|1), -]
+// What is known of the Lua function at the index, or NULL; for as long as that
+// is on the stack and no other is noted. [-0, +0, -]
 gr_memo *gr_memo_find(lua_State *L, int function);
+
+// Pushes its lists: see gr_mentions_push. [-0, +2, -]
+void gr_memo_push_lists(lua_State *L, const gr_memo *memo);
 
 // Remembers that, with the lists on top of the stack; but not the first time,
 // for most goroutines start one or none. [-0, +0, m]
 void gr_memo_note(lua_State *L, int function, gr_bytecode code, gr_memo memo);
 
-// Some values on the stack, from this index on, that are objects: whether they
-// are the very ones that were noted; and noting them. [-0, +0, m]
-enum { GR_MEMO_USUAL = 6 };
-bool gr_memo_are_usual(lua_State *L, int first);
-void gr_memo_note_usual(lua_State *L, int first);
+// Whether package.path, cpath and the list of searchers are the very ones that
+// were noted, which are `count` values on the stack, from `first` on.
+// [-0, +0, -] and [-0, +0, m]
+bool gr_memo_is_usual(lua_State *L);
+void gr_memo_note_usual(lua_State *L, int first, int count);
 
 #endif

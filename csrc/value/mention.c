@@ -98,8 +98,9 @@ static void read_upvalues(reader *r, function *f, const function *parent) {
     bool is_local = byte(r) != 0;
     unsigned index = byte(r);
     skip(r, 1);
-    if (parent && i < UPVALUES_MAX)
-      f->environments.are[i] = !is_local && parent->environments.are[index];
+    if (parent && i < UPVALUES_MAX && !is_local &&
+        gr_is_environment(&parent->environments, index))
+      gr_add_environment(&f->environments, (unsigned)i);
   }
 }
 
@@ -178,11 +179,11 @@ static bool read_code(reader *r, const function *f) {
     memcpy(&instruction, f->code + i * sizeof instruction, sizeof instruction);
     unsigned op = instruction & 0x7f, a = instruction >> 7 & 0xff,
              b = instruction >> 16 & 0xff, c = instruction >> 24;
-    if (op == OP_GETUPVAL && f->environments.are[b])
+    if (op == OP_GETUPVAL && gr_is_environment(&f->environments, b))
       any = true;
-    if (op == OP_SETTABUP && f->environments.are[a])
+    if (op == OP_SETTABUP && gr_is_environment(&f->environments, a))
       assign_global(r, f, b);
-    if (op != OP_GETTABUP || !f->environments.are[b])
+    if (op != OP_GETTABUP || !gr_is_environment(&f->environments, b))
       continue;
     mention_global(r, f, c);
     if (c < f->constant_count && f->constants[c].len == 2 &&

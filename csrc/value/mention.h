@@ -9,8 +9,16 @@
 
 // Of each upvalue of a function, whether globals are looked up in it.
 typedef struct gr_environments {
-  bool are[256];
+  uint64_t are[4]; // bits
 } gr_environments;
+
+static inline bool gr_is_environment(const gr_environments *e, unsigned i) {
+  return e->are[i / 64] >> i % 64 & 1;
+}
+
+static inline void gr_add_environment(gr_environments *e, unsigned i) {
+  e->are[i / 64] |= UINT64_C(1) << i % 64;
+}
 
 // Pushes a list of names of globals, and one of words: all strings in the
 // function and in those within it. No string is twice in one of them; they are

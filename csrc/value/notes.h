@@ -10,6 +10,7 @@
 typedef struct gr_notes {
   const struct gr_modules_seen *filter; // once it is complete
   struct gr_shapes *shapes;             // once there are some
+  struct gr_memory *memory;             // likewise, of functions; see memo.h
   bool has_met_fields;                  // one table with fields, or more
   bool is_watched;                      // see gr_notes_open
 } gr_notes;

@@ -9,7 +9,6 @@
 
 // The values of package that matter, on the stack.
 enum { PATH, CPATH, SEARCHER, VALUES = SEARCHER + GR_SEARCHERS };
-_Static_assert((int)VALUES == (int)GR_MEMO_USUAL, "all are remembered");
 
 // Pushes them; false if there are more searchers or less. `package` is on top.
 static bool push_settings(lua_State *L) {
@@ -79,23 +78,28 @@ static void put_searchers(gr_encoder *e, int package) {
   lua_settop(L, stock - 1);
 }
 
+// What is in `package`, on top.
+static void put_settings(gr_encoder *e) {
+  lua_State *L = e->L;
+  int package = lua_gettop(L), values = package + 1;
+  bool is_list = push_settings(L);
+  put_path(e, values + PATH, "path", false);
+  put_path(e, values + CPATH, "cpath", true);
+  if (!is_list || !are_stock(L, values + SEARCHER))
+    put_searchers(e, package);
+  if (is_list && e->captures == 0)
+    gr_memo_note_usual(L, values, VALUES);
+}
+
 void gr_capture_put_settings(gr_encoder *e) {
   lua_State *L = e->L;
-  int package = lua_gettop(L) + 1, values = package + 1;
+  int top = lua_gettop(L);
+  if (gr_memo_is_usual(L))
+    return;
   luaL_checkstack(L, LUA_MINSTACK + GR_SLOTS, NULL);
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   lua_getfield(L, -1, "package");
-  lua_remove(L, package);
-  if (lua_istable(L, package)) {
-    bool is_list = push_settings(L);
-    if (!is_list || !gr_memo_are_usual(L, values)) {
-      put_path(e, values + PATH, "path", false);
-      put_path(e, values + CPATH, "cpath", true);
-      if (!is_list || !are_stock(L, values + SEARCHER))
-        put_searchers(e, package);
-      if (is_list && e->captures == 0)
-        gr_memo_note_usual(L, values);
-    }
-  }
-  lua_settop(L, package - 1);
+  if (lua_istable(L, -1))
+    put_settings(e);
+  lua_settop(L, top);
 }
