@@ -6,18 +6,10 @@
 
 #include "base/lock.h"
 
-// With AddressSanitizer all blocks are the system's, which it watches.
-#ifdef GR_ASAN
-enum { SPARE_MAX = 0 };
-#else
-enum { SPARE_MAX = 512 };
-#endif
-
 typedef struct part {
   atomic_long counts[GR_COUNTS]; // written by one thread
-  void *spare;                   // that thread's, as is `spare_bytes`
-  size_t spare_bytes;
-  struct part *next; // guarded by the lock, as is `link`
+  gr_shelf shelves[GR_SHELVES];  // that thread's
+  struct part *next;             // guarded by the lock, as is `link`
   struct part **link;
 } part;
 
@@ -44,7 +36,9 @@ static void on_thread_end(void *arg) {
   for (int i = 0; i < GR_COUNTS; i++)
     atomic_fetch_add(&gone[i], atomic_load(&p->counts[i]));
   gr_lock_unlock(&lock);
-  free(p->spare);
+  for (int i = 0; i < GR_SHELVES; i++)
+    for (unsigned k = 0; k < p->shelves[i].count; k++)
+      free(p->shelves[i].objects[k]);
   free(p);
 }
 
@@ -80,27 +74,8 @@ GR_NOINLINE void gr_count(gr_counted what, int change) {
   atomic_store_explicit(count, now + change, memory_order_relaxed);
 }
 
-GR_NOINLINE void *gr_spare_take(size_t bytes) {
-  part *p = mine;
-  if (!p || p->spare_bytes < bytes)
-    return NULL;
-  p->spare_bytes = 0;
-  void *spare = p->spare;
-  p->spare = NULL;
-  return spare;
-}
-
-GR_NOINLINE void gr_spare_put(void *block, size_t bytes) {
-  part *p = mine;
-  if (p && bytes <= SPARE_MAX && bytes > p->spare_bytes) {
-    void *smaller = p->spare;
-    p->spare = block;
-    p->spare_bytes = bytes;
-    if (GR_LIKELY(!smaller))
-      return;
-    block = smaller;
-  }
-  free(block);
+GR_NOINLINE gr_shelf *gr_shelf_find(gr_shelf_number number) {
+  return mine ? &mine->shelves[number] : NULL;
 }
 
 unsigned gr_count_sum(gr_counted what) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What each thread has for itself, so that no cache line goes from one to
 // another: its part of numbers that all change all the time and somebody seldom
-// looks at, as how many messages there are; and a block of memory to spare.
+// looks at, as how many messages there are; and shelves of free objects.
 #ifndef GR_THREAD_H
 #define GR_THREAD_H
 
@@ -17,11 +17,23 @@ typedef enum gr_counted {
 void gr_count(gr_counted what, int change);
 unsigned gr_count_sum(gr_counted what);
 
-// A block from malloc that is as large as that, or NULL. What is in it is not
-// known.
-void *gr_spare_take(size_t bytes);
+typedef enum gr_shelf_number {
+  GR_SHELF_GOROUTINES,
+  GR_SHELF_TASKS,
+  GR_SHELF_BLOCKS, // three sizes
+  GR_SHELF_TEST = GR_SHELF_BLOCKS + 3,
+  GR_SHELVES
+} gr_shelf_number;
 
-// Keeps the block, instead of one that is smaller, or frees it.
-void gr_spare_put(void *block, size_t bytes);
+enum { GR_SHELF_ROOM = 16 };
+
+// Objects from malloc, that of the shortest time ago last; see cache.h.
+typedef struct gr_shelf {
+  unsigned count;
+  void *objects[GR_SHELF_ROOM];
+} gr_shelf;
+
+// The calling thread's; NULL before it has counted anything.
+gr_shelf *gr_shelf_find(gr_shelf_number number);
 
 #endif

@@ -6,7 +6,8 @@
 #include "base/cache.h"
 #include "sched/sched.h"
 
-static gr_cache goroutines = GR_CACHE(sizeof(gr_goroutine), 16384);
+static gr_cache goroutines =
+    GR_CACHE(GR_SHELF_GOROUTINES, sizeof(gr_goroutine), 16384);
 
 static void begin(void *arg) {
   gr_goroutine *g = arg;
@@ -24,7 +25,7 @@ static void enlist(gr_goroutine *g, gr_family *family) {
 
 gr_goroutine *gr_goroutine_new(void (*entry)(gr_goroutine *g), void *owner,
                                gr_family *family) {
-  gr_goroutine *g = gr_cache_get(&goroutines);
+  gr_goroutine *g = gr_cache_get_zeroed(&goroutines);
   if (!g || !gr_stack_reserve()) {
     if (g)
       gr_cache_put(&goroutines, g);
@@ -47,7 +48,7 @@ void gr_goroutine_prepare(gr_goroutine *g) {
 }
 
 gr_goroutine *gr_goroutine_new_main(void) {
-  gr_goroutine *g = gr_cache_get(&goroutines);
+  gr_goroutine *g = gr_cache_get_zeroed(&goroutines);
   gr_family *family = g ? gr_family_new() : NULL;
   if (!family) {
     if (g)

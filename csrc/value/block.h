@@ -22,8 +22,9 @@
 //   TABLE                   array size, hash size (4 bytes each), flags byte;
 //                           [metatable item]; array items; [fields]; key and
 //                           value items up to END
-//   FUNCTION_LUA            length in 4 bytes, bytecode; count of upvalues in 1
-//                           byte; these, each an item or UPVALUE
+//   FUNCTION_LUA            length in 4 bytes, bytecode (none of the block's
+//                           code); count of upvalues in 1 byte; these, each an
+//                           item or UPVALUE
 //   TABLE_LATER, FUNCTION_LATER, CLOSURE_LATER
 //                           what is filled further on: of a function all up to
 //                           the upvalues
@@ -137,9 +138,13 @@ struct gr_block {
   size_t bytes; // of items
   gr_block_handle *handles;
   uint32_t handle_count;
-  size_t room; // for items: it may be used again
+  size_t room; // for items
   unsigned char items[];
 };
+
+// With room for so many bytes of items at least, and nothing else set. NULL
+// when out of memory.
+gr_block *gr_block_new(size_t bytes);
 
 // Installs a capture whose name is at the index, with its value behind it. What
 // it leaves on the stack is the caller's to remove. (install.c) [-0, +n, v]

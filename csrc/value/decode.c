@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "value/block.h"
+#include "value/code.h"
 #include "value/module.h"
 #include "value/shape.h"
 
@@ -313,13 +314,15 @@ static void push_lua_function(decoder *d) {
   uint32_t size = get_u32(d);
   need(d, size);
   luaL_checkstack(L, VALUE_ROOM, "message nested too deeply");
-  bool is_there = d->block->code && d->installs &&
-                  object == d->block->code_object &&
-                  gr_image_take_function(L, d->block->code);
-  if (!is_there &&
-      luaL_loadbufferx(L, (const char *)d->at, size, "=?", "b") != LUA_OK)
-    lua_error(L);
+  const gr_code *code = object == d->block->code_object ? d->block->code : NULL;
+  gr_bytecode bytecode =
+      size || !code ? (gr_bytecode){d->at, size} : code->bytecode;
   d->at += size;
+  if (code && d->installs && gr_image_take_function(L, code))
+    return;
+  if (luaL_loadbufferx(L, (const char *)bytecode.bytes, bytecode.len, "=?",
+                       "b") != LUA_OK)
+    lua_error(L);
 }
 
 // Its upvalues may refer to it: they are set afterwards. Returns how many.

@@ -486,14 +486,9 @@ static void release_handles(gr_encoder *e) {
 static gr_block *finish(gr_encoder *e, int count) {
   gr_block *block = e->block; // not shrunk: most live for microseconds
   if (!block) {
-    size_t bytes = sizeof *block + e->len;
-    block = gr_spare_take(bytes);
-    if (!block) {
-      block = malloc(bytes);
-      if (!block)
-        return NULL;
-      block->room = e->len;
-    }
+    block = gr_block_new(e->len);
+    if (!block)
+      return NULL;
     memcpy(block->items, e->items, e->len);
   } else {
     block->room = e->room;

@@ -116,14 +116,16 @@ static int count_upvalues(lua_State *L, int function) {
   return ar.nups;
 }
 
-// The function that a goroutine begins with may be in its state already.
-static void note_code(gr_encoder *e, gr_memo *memo, uint32_t object) {
+// The function that a goroutine begins with may be in its state already: true
+// if it is known that well.
+static bool is_code(gr_encoder *e, gr_memo *memo, uint32_t object) {
   if (++memo->uses == OFTEN)
     memo->code = gr_code_find((gr_bytecode){memo->bytecode, memo->len});
-  if (memo->code && !e->code) {
-    e->code = memo->code;
-    e->code_object = object;
-  }
+  if (!memo->code || e->code)
+    return false;
+  e->code = memo->code;
+  e->code_object = object;
+  return true;
 }
 
 // Writes the bytecode of a function that is captured, as it was the last time
@@ -140,11 +142,10 @@ put_captured(gr_encoder *e, int function, uint32_t object, const gr_path *p) {
                   .environments = find_environments(e, function, upvalues)};
   if (known && !memcmp(&known->environments, &memo.environments,
                        sizeof memo.environments)) {
-    uint32_t len = (uint32_t)known->len;
+    bool goes_without = p->at == GR_AT_ROOT && is_code(e, known, object);
+    uint32_t len = goes_without ? 0 : (uint32_t)known->len;
     gr_encoder_put(e, &len, sizeof len);
     gr_encoder_put(e, known->bytecode, len);
-    if (p->at == GR_AT_ROOT)
-      note_code(e, known, object);
     gr_encoder_needs(e, known->needs);
     if (known->has_lists) {
       gr_memo_push_lists(L, known);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cache.h"
 #include "value/block.h"
 
 enum { TYPES_MAX = 64 };
@@ -230,6 +231,31 @@ void gr_message_each_handle(const gr_message *message,
       visit(arg, block->handles[i].type, block->handles[i].object);
 }
 
+// Small ones, which most are, in the least of these sizes.
+enum { SIZES = 3, SIZE_MIN = 128 };
+static gr_cache caches[SIZES] = {
+    GR_CACHE(GR_SHELF_BLOCKS, SIZE_MIN, 16384),
+    GR_CACHE(GR_SHELF_BLOCKS + 1, SIZE_MIN * 2, 16384),
+    GR_CACHE(GR_SHELF_BLOCKS + 2, SIZE_MIN * 4, 16384),
+};
+
+// Of blocks of so many bytes; NULL for what is larger.
+static gr_cache *cache_of(size_t bytes) {
+  for (int i = 0; i < SIZES; i++)
+    if (bytes <= caches[i].bytes)
+      return &caches[i];
+  return NULL;
+}
+
+gr_block *gr_block_new(size_t bytes) {
+  size_t all = sizeof(gr_block) + bytes;
+  gr_cache *cache = cache_of(all);
+  gr_block *block = cache ? gr_cache_get(cache) : malloc(all);
+  if (block)
+    block->room = cache ? cache->bytes - sizeof *block : bytes;
+  return block;
+}
+
 gr_block *gr_block_retain(gr_block *block) {
   gr_refs_retain(&block->refs);
   return block;
@@ -253,6 +279,11 @@ void gr_block_release(gr_block *block) {
       block->handles[i].type->release(block->handles[i].object);
   if (GR_UNLIKELY(block->handles != NULL))
     free(block->handles);
-  gr_spare_put(block, sizeof *block + block->room);
+  size_t bytes = sizeof *block + block->room;
+  gr_cache *cache = cache_of(bytes);
+  if (GR_LIKELY(cache && cache->bytes == bytes))
+    gr_cache_put(cache, block);
+  else
+    free(block);
   gr_count(GR_COUNT_BLOCKS, -1);
 }

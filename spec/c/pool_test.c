@@ -140,25 +140,81 @@ static void test_large(void) {
   CHECK(large.used == 0);
 }
 
+enum { CACHED = 100, KEPT = 24, OBJECTS = 60 };
+static gr_cache cache = GR_CACHE(GR_SHELF_TEST, CACHED, KEPT);
+
 // What is used again is zeroed, and no more is kept than is allowed.
-static void test_cache(void) {
-  enum { BYTES = 100, KEPT = 8, COUNT = 20 };
-  static gr_cache cache = GR_CACHE(BYTES, KEPT);
-  unsigned char *objects[COUNT];
+static void use_cache(void) {
+  unsigned char *objects[OBJECTS];
   for (int round = 0; round < 3; round++) {
-    for (int i = 0; i < COUNT; i++) {
-      objects[i] = gr_cache_get(&cache);
+    for (int i = 0; i < OBJECTS; i++) {
+      objects[i] = gr_cache_get_zeroed(&cache);
       CHECK(objects[i]);
-      for (int k = 0; k < BYTES; k++)
+      for (int k = 0; k < CACHED; k++)
         CHECK(objects[i][k] == 0);
-      memset(objects[i], i + 1, BYTES);
+      memset(objects[i], i + 1, CACHED);
     }
-    for (int i = 0; i < COUNT; i++) {
-      CHECK(objects[i][BYTES - 1] == i + 1);
+    for (int i = 0; i < OBJECTS; i++) {
+      CHECK(objects[i][CACHED - 1] == i + 1);
       gr_cache_put(&cache, objects[i]);
     }
     CHECK(cache.count <= KEPT);
   }
+}
+
+// The one thread makes objects, this one checks and frees them.
+static struct {
+  gr_lock lock;
+  unsigned count;
+  bool is_over;
+  unsigned char *objects[OBJECTS];
+} passed = {.lock = GR_LOCK_STATIC(GR_RANK_TASK)};
+
+static void *free_all(void *unused) {
+  gr_count(GR_COUNT_BLOCKS, 1); // has a shelf
+  for (bool is_over = false; !is_over;) {
+    gr_lock_lock(&passed.lock);
+    unsigned char *object =
+        passed.count > 0 ? passed.objects[--passed.count] : NULL;
+    is_over = !object && passed.is_over;
+    gr_lock_unlock(&passed.lock);
+    for (int k = 1; object && k < CACHED; k++)
+      CHECK(object[k] == object[0]);
+    if (object)
+      gr_cache_put(&cache, object);
+  }
+  gr_count(GR_COUNT_BLOCKS, -1);
+  return unused;
+}
+
+static void pass(unsigned char *object) {
+  for (bool is_passed = false; !is_passed;) {
+    gr_lock_lock(&passed.lock);
+    is_passed = passed.count < OBJECTS;
+    if (is_passed)
+      passed.objects[passed.count++] = object;
+    gr_lock_unlock(&passed.lock);
+  }
+}
+
+static void test_cache(void) {
+  pthread_t thread;
+  use_cache();
+  gr_count(GR_COUNT_BLOCKS, 1);
+  use_cache();
+  CHECK(pthread_create(&thread, NULL, free_all, NULL) == 0);
+  for (unsigned i = 0; i < steps; i++) {
+    unsigned char *object = gr_cache_get(&cache);
+    CHECK(object);
+    memset(object, (int)(i % 256), CACHED);
+    pass(object);
+  }
+  gr_lock_lock(&passed.lock);
+  passed.is_over = true;
+  gr_lock_unlock(&passed.lock);
+  CHECK(pthread_join(thread, NULL) == 0);
+  use_cache();
+  gr_count(GR_COUNT_BLOCKS, -1);
 }
 
 int main(void) {
