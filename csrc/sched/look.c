@@ -17,7 +17,6 @@ enum {
   WOKEN_NS = 100000,     // when to look again whether those woken run,
   WOKEN_MAX_NS = 500000, // and at most, while goroutines take turns quickly,
   CALM_MAX_NS = 2000000, // or this if nobody computes
-  BOUND_NS = 200000,     // likewise, for one that is bound to a worker
   COMPUTED_NS = 200000,  // who has used less CPU does not compute,
   AGAIN_NS = 20000,      // if it has not computed before, else this or more
   RUNNABLE_NS = 1000000, // runnable for so long and used CPU: computes
@@ -180,10 +179,13 @@ static bool look_after_locked(gr_round *r, gr_processor *p, gr_worker *w) {
   bool over = r->now_ns - w->seen_since_ns >= r->slice_ns;
   bool wanted = atomic_load(&w->bound_ready) != NULL;
   r->bound_is_kept |= wanted && !is_new;
-  // A slice that is new may be the rest of one, and over.
-  if (!wanted && !over && (is_new || r->woken == 0)) {
-    if (r->woken > 0) // what others have used before is not its
+  // A slice that is new may be the rest of one, and over. While nobody computes
+  // it is a short one: whoever is bound gets the next.
+  bool presses = wanted && !(is_new && r->is_calm);
+  if (!presses && !over && (is_new || r->woken == 0)) {
+    if (r->woken > 0 || wanted) // what others have used before is not its
       watch_cpu(w, r->now_ns);
+    r->bound_waits |= wanted;
     return false;
   }
   r->advances |= has_no_cpu(w);
@@ -204,6 +206,7 @@ static bool look_after_locked(gr_round *r, gr_processor *p, gr_worker *w) {
     r->woken--;
   w->signals += over;
   patience_ns = 0;
+  atomic_store(&gr_the_sched.computed_at_ns, r->now_ns);
   signal_locked(w, r->now_ns, over ? 0 : r->now_ns - w->seen_since_ns + 1);
   return false;
 }
@@ -262,9 +265,10 @@ static bool is_kept_waiting(gr_worker *w, gr_processor *p) {
 // and nobody who is to make way.
 static uint64_t woken_patience(gr_round *r) {
   uint64_t ns = 2 * patience_ns;
-  if (!r->advances || r->bound_waits || ns < WOKEN_NS)
+  bool presses = r->is_calm ? r->bound_is_kept : r->bound_waits;
+  if (!r->advances || presses || ns < WOKEN_NS)
     ns = WOKEN_NS;
-  uint64_t max_ns = gr_nobody_computes() ? CALM_MAX_NS : WOKEN_MAX_NS;
+  uint64_t max_ns = r->is_calm ? CALM_MAX_NS : WOKEN_MAX_NS;
   return patience_ns = ns < max_ns ? ns : max_ns;
 }
 
@@ -277,8 +281,9 @@ static void look_after_bound_locked(gr_round *r) {
   if (r->bound_is_kept) {
     atomic_store(&gr_monitor_bound_patience_ns, 0);
   } else if (wakes != seen_bound_wakes) {
-    atomic_store(&gr_monitor_bound_patience_ns, BOUND_NS);
-    gr_sooner(r, r->now_ns + BOUND_NS);
+    uint64_t ns = gr_monitor_patience_ns();
+    atomic_store(&gr_monitor_bound_patience_ns, ns);
+    gr_sooner(r, gr_not_alone(r, r->now_ns + ns));
   }
   seen_bound_wakes = wakes;
 }
@@ -303,8 +308,10 @@ void gr_look_at_workers(gr_round *r) {
     gr_worker *w = GR_CONTAINER(at, gr_worker, all);
     gr_processor *p = atomic_load(&w->p);
     gr_goroutine *g = atomic_load(&w->g); // not freed without the lock
-    if (w->is_gone || (p && p->is_idle) || !g)
+    if (w->is_gone || (p && p->is_idle) || !g) {
+      r->advances |= p && !p->is_idle; // between two turns
       continue;
+    }
     strike_locked(w, g, r->now_ns);
     if (p && is_kept_waiting(w, p)) {
       atomic_store(&p->ready_patience.patience, 0);

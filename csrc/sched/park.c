@@ -385,8 +385,6 @@ void gr_leave_slow(gr_worker *w) {
   g->had_ns = had_ns;
   atomic_store_explicit(&g->computed_since, gr_last_ticket(g),
                         memory_order_relaxed);
-  atomic_store_explicit(&gr_the_sched.preempted_at_ns, gr_coarse_now(),
-                        memory_order_relaxed);
   if (heir)
     disinherit(p, heir, had_ns);
   atomic_store_explicit(&w->preempt, 0, memory_order_relaxed);

@@ -75,8 +75,8 @@ typedef struct gr_sched {
 
   // Now, to some milliseconds, while anything runs: for dumps.
   _Atomic(uint64_t) coarse_now_ns;
-  // When somebody was last made to give way, by that clock.
-  _Atomic(uint64_t) preempted_at_ns;
+  // When the monitor last made somebody give way who computed.
+  _Atomic(uint64_t) computed_at_ns;
 
   // Settings.
   uint32_t threads_max; // constant
@@ -190,11 +190,11 @@ static inline uint64_t gr_coarse_now(void) {
 }
 
 // For so long after somebody was made to give way, others probably compute.
-enum { GR_COMPUTED_NS = 100000000 };
+enum { GR_COMPUTED_NS = 30000000 };
 
 static inline bool gr_nobody_computes(void) { // probably
   uint64_t last_ns =
-      atomic_load_explicit(&gr_the_sched.preempted_at_ns, memory_order_relaxed);
+      atomic_load_explicit(&gr_the_sched.computed_at_ns, memory_order_relaxed);
   return last_ns + GR_COMPUTED_NS < gr_coarse_now();
 }
 
