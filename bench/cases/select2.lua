@@ -1,5 +1,5 @@
--- One consumer selects over two channels of capacity 128, each of which has a
--- producer: an item.
+-- One consumer selects over two channels, each of which has a producer: an
+-- item. With channels of capacity 128, and with unbuffered ones.
 
 local go = require("goroutines")
 local case = dofile((arg[0]:match("^.*/") or "") .. "../case.lua")
@@ -15,7 +15,12 @@ local function consume(a, b)
   for _ = 1, n // 2 * 2 do select(a, b) end
 end
 
-local a, b = go.chan(128), go.chan(128)
-local seconds =
-  case.seconds_of_all({ produce, a }, { produce, b }, { consume, a, b })
-case.report_ns("select2", seconds, n)
+local function report(name, capacity)
+  local a, b = go.chan(capacity), go.chan(capacity)
+  local seconds =
+    case.seconds_of_all({ produce, a }, { produce, b }, { consume, a, b })
+  case.report_ns(name, seconds, n)
+end
+
+report("select2", 128)
+report("select2_unbuffered", 0)

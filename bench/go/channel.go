@@ -38,9 +38,9 @@ func streamInt() {
 	reportNs("stream_int", seconds, n)
 }
 
-func select2() {
+func selectOfTwo(name string, capacity int) {
 	n := times(1000000)
-	a, b := make(chan int, 128), make(chan int, 128)
+	a, b := make(chan int, capacity), make(chan int, capacity)
 	consume := func() {
 		for i := 0; i < n/2*2; i++ {
 			select {
@@ -51,7 +51,12 @@ func select2() {
 	}
 	seconds := elapsedOfAll(func() { produce(a, n/2) },
 		func() { produce(b, n/2) }, consume)
-	reportNs("select2", seconds, n)
+	reportNs(name, seconds, n)
+}
+
+func select2() {
+	selectOfTwo("select2", 128)
+	selectOfTwo("select2_unbuffered", 0)
 }
 
 func yield() {
