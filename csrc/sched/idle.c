@@ -21,7 +21,7 @@ enum {
   COMPANY = 8,       // so many deadlines between two sleeps are many,
   DENSE_NS = 200000, // if they are no further from each other
   COMPANY_MIN_NS = 100000,
-  COMPANY_MAX_NS = 800000,
+  COMPANY_MAX_NS = 1200000,
 };
 
 // --- waking ---

@@ -34,7 +34,7 @@ enum {
   WARM_MAX = 4096,        // free stacks that may keep their memory
   KEEP_BYTES = 16 * 1024, // of each of those, from the top
   LOOK_BYTES = 64 * 1024, // below that, in which memory is looked for
-  LOOK_TURN = 8,          // in each such stack, until one has some,
+  LOOK_TURN = 32,         // in each such stack, until one has some,
   LOOKS = 64,             // then in so many, one after the other
 };
 
