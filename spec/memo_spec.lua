@@ -143,13 +143,27 @@ describe("a function that has started goroutines before", function()
     local output = helper.output({ [[
       local go = require("goroutines")
       local path, cpath, searchers = package.path, package.cpath, package.searchers
-      local function look() return package.path, package.cpath, #package.searchers end
+      local function nothing() end
+      local function mine(name)
+        return name == "of_mine" and function() return true end or nil
+      end
+      local function look()
+        local found, is_mine = pcall(require, "of_mine")
+        return package.path, package.cpath, #package.searchers, found and is_mine
+      end
+      local function has_mine()
+        for _, searcher in ipairs(package.searchers) do
+          if searcher == mine then return true end
+        end
+        return false
+      end
       local function check(what)
         for _ = 1, 3 do
-          local _, found, cfound, count = assert(go.spawn(look):join())
-          if found ~= package.path or cfound ~= package.cpath
-            or count ~= #package.searchers then
-            print(what, found, cfound, count)
+          local _, path_there, cpath_there, count, is_mine =
+            assert(go.spawn(look):join())
+          if path_there ~= package.path or cpath_there ~= package.cpath
+            or count ~= #package.searchers or is_mine ~= has_mine() then
+            print(what, path_there, cpath_there, count, is_mine)
           end
         end
       end
@@ -178,15 +192,16 @@ describe("a function that has started goroutines before", function()
       check("another cpath with more modules")
       package.cpath = cpath
       check("as before with more modules")
-      local function nothing() end
-      searchers[5] = nothing
+      searchers[5] = mine
       check("one searcher more")
       searchers[5] = nil
-      check("the usual searchers in another table")
+      check("the usual searchers in a longer table")
       package.searchers = { table.unpack(searchers) }
       check("a copy of the searchers")
-      package.searchers = { searchers[1], nothing, searchers[3], searchers[4] }
+      package.searchers = { searchers[1], mine, searchers[3], searchers[4] }
       check("another searcher")
+      package.searchers[2] = nothing
+      check("again another one")
       package.searchers[2] = searchers[2]
       check("the usual searcher again")
       package.searchers.more = true
@@ -241,6 +256,41 @@ describe("a function that has started goroutines before", function()
     for _ = 1, 3 do
       for i, f in ipairs(all) do assert.equal(i, result(f)) end
     end
+  end)
+
+  -- In the small stack of a new coroutine, which has to grow, the collector works
+  -- wherever it may.
+  it("is not taken for one that a finalizer starts meanwhile", function()
+    assert.equal("0\n", helper.output({ [[
+      local go = require("goroutines")
+      local others, runs, goes_on = {}, 0, true
+      for i = 1, 300 do
+        others[i] = assert(load(("return other_%d"):format(i)))
+      end
+      local function litter()
+        setmetatable({}, { __gc = function()
+          runs = runs + 1
+          if runs % 13 == 0 then
+            for _, f in ipairs(others) do go(f) end
+          end
+          if goes_on then litter() end
+        end })
+      end
+      word = "found"
+      local inheriting = setmetatable({}, { __index = _G })
+      local f = assert(load("return word", "=f", "t", inheriting))
+      collectgarbage("incremental", 1, 1000, 1)
+      litter()
+      local wrong = 0
+      for _ = 1, 300 do
+        local start = coroutine.wrap(function() return go.spawn(f) end)
+        local _, value = assert(start():join())
+        if value ~= "found" then wrong = wrong + 1 end
+      end
+      goes_on = false
+      collectgarbage()
+      print(wrong)
+    ]] }))
   end)
 
   it("keeps nothing alive", function()

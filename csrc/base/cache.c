@@ -52,12 +52,12 @@ static void *take(gr_cache *cache, gr_shelf *shelf) {
 // All that there are, but for those that are too many.
 static void give(gr_cache *cache, void **objects, unsigned count) {
   unsigned given = 0;
-  if (GR_UNLIKELY(gr_is_child()))
-    return;
-  gr_lock_lock(&cache->lock);
-  while (given < count && push_locked(cache, objects[given]))
-    given++;
-  gr_lock_unlock(&cache->lock);
+  if (GR_LIKELY(!gr_is_child())) {
+    gr_lock_lock(&cache->lock);
+    while (given < count && push_locked(cache, objects[given]))
+      given++;
+    gr_lock_unlock(&cache->lock);
+  }
   for (; given < count; given++)
     free(objects[given]);
 }

@@ -21,8 +21,8 @@ typedef enum gr_shelf_number {
   GR_SHELF_GOROUTINES,
   GR_SHELF_TASKS,
   GR_SHELF_BLOCKS, // three sizes
-  GR_SHELF_TEST = GR_SHELF_BLOCKS + 3,
-  GR_SHELVES
+  GR_SHELF_BLOCKS_END = GR_SHELF_BLOCKS + 3,
+  GR_SHELVES = GR_SHELF_BLOCKS_END
 } gr_shelf_number;
 
 enum { GR_SHELF_ROOM = 16 };

@@ -338,8 +338,10 @@ static uint64_t wake_at(gr_processor *p) {
       p->fired >= COMPANY && now_ns - p->slept_at_ns <= p->fired * DENSE_NS;
   if (p->fired < COMPANY / 2 || p->turn_ns > GR_QUICK_TURN_NS)
     p->company_ns /= 2;
-  else if (dense && p->company_ns < COMPANY_MAX_NS)
+  else if (dense)
     p->company_ns = p->company_ns ? 2 * p->company_ns : COMPANY_MIN_NS;
+  if (p->company_ns > COMPANY_MAX_NS)
+    p->company_ns = COMPANY_MAX_NS;
   p->fired = 0;
   if (p->company_ns < COMPANY_MIN_NS || earliest_ns == GR_NEVER)
     p->company_ns = 0;

@@ -181,8 +181,8 @@ static bool look_after_locked(gr_round *r, gr_processor *p, gr_worker *w) {
   r->bound_is_kept |= wanted && !is_new;
   // A slice that is new may be the rest of one, and over. While nobody computes
   // it is a short one: whoever is bound gets the next.
-  bool presses = wanted && !(is_new && r->is_calm);
-  if (!presses && !over && (is_new || r->woken == 0)) {
+  bool is_pressing = wanted && !(is_new && r->is_calm);
+  if (!is_pressing && !over && (is_new || r->woken == 0)) {
     if (r->woken > 0 || wanted) // what others have used before is not its
       watch_cpu(w, r->now_ns);
     r->bound_waits |= wanted;
@@ -265,10 +265,10 @@ static bool is_kept_waiting(gr_worker *w, gr_processor *p) {
 // and nobody who is to make way.
 static uint64_t woken_patience(gr_round *r) {
   uint64_t ns = 2 * patience_ns;
-  bool presses = r->is_calm ? r->bound_is_kept : r->bound_waits;
-  if (!r->advances || presses || ns < WOKEN_NS)
+  bool is_pressing = r->is_calm ? r->bound_is_kept : r->bound_waits;
+  if (!r->advances || is_pressing || ns < WOKEN_NS)
     ns = WOKEN_NS;
-  uint64_t max_ns = r->is_calm ? CALM_MAX_NS : WOKEN_MAX_NS;
+  uint64_t max_ns = r->is_calm && !r->bound_waits ? CALM_MAX_NS : WOKEN_MAX_NS;
   return patience_ns = ns < max_ns ? ns : max_ns;
 }
 
@@ -281,9 +281,9 @@ static void look_after_bound_locked(gr_round *r) {
   if (r->bound_is_kept) {
     atomic_store(&gr_monitor_bound_patience_ns, 0);
   } else if (wakes != seen_bound_wakes) {
-    uint64_t ns = gr_monitor_patience_ns();
-    atomic_store(&gr_monitor_bound_patience_ns, ns);
-    gr_sooner(r, gr_not_alone(r, r->now_ns + ns));
+    uint64_t at_ns = gr_not_alone(r, r->now_ns + gr_monitor_patience_ns());
+    atomic_store(&gr_monitor_bound_patience_ns, at_ns - r->now_ns);
+    gr_sooner(r, at_ns);
   }
   seen_bound_wakes = wakes;
 }

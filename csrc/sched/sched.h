@@ -189,7 +189,7 @@ static inline uint64_t gr_coarse_now(void) {
                               memory_order_relaxed);
 }
 
-// For so long after somebody was made to give way, others probably compute.
+// For so long after the monitor has seen somebody compute, others probably do.
 enum { GR_COMPUTED_NS = 30000000 };
 
 static inline bool gr_nobody_computes(void) { // probably

@@ -22,9 +22,9 @@
 //   TABLE                   array size, hash size (4 bytes each), flags byte;
 //                           [metatable item]; array items; [fields]; key and
 //                           value items up to END
-//   FUNCTION_LUA            length in 4 bytes, bytecode (none of the block's
-//                           code); count of upvalues in 1 byte; these, each an
-//                           item or UPVALUE
+//   FUNCTION_LUA            length in 4 bytes, bytecode (length 0: that of the
+//                           block's code); count of upvalues in 1 byte; these,
+//                           each an item or UPVALUE
 //   TABLE_LATER, FUNCTION_LATER, CLOSURE_LATER
 //                           what is filled further on: of a function all up to
 //                           the upvalues

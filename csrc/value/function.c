@@ -140,6 +140,8 @@ put_captured(gr_encoder *e, int function, uint32_t object, const gr_path *p) {
   int upvalues = known ? known->upvalues : count_upvalues(L, function);
   gr_memo memo = {.upvalues = upvalues,
                   .environments = find_environments(e, function, upvalues)};
+  if (known) // which may have been given up for another: finalizers may run
+    known = gr_memo_find(L, function);
   if (known && !memcmp(&known->environments, &memo.environments,
                        sizeof memo.environments)) {
     bool goes_without = p->at == GR_AT_ROOT && is_code(e, known, object);

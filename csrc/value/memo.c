@@ -29,8 +29,7 @@ static const char *const usual_keys[USUAL_PLACES] = {
 typedef struct usual {
   bool is_noted;
   spot places[USUAL_PLACES];
-  const void *path, *cpath;
-  const void *searchers[GR_SEARCHERS];
+  const void *values[GR_MEMO_USUAL]; // path, cpath, searchers
 } usual;
 
 // In the registry: false, true after the first function; then a userdata, which
@@ -232,9 +231,18 @@ static bool is_string(const gr_raw_node *node) {
                   node->type == GR_RAW_LONG_STRING);
 }
 
-// A list of so many and nothing else.
+enum { PATHS = GR_MEMO_USUAL - GR_SEARCHERS };
+
+// A list of so many functions and nothing else.
 static bool are_searchers(const gr_raw_table *t) {
-  return gr_raw_size(t) == GR_SEARCHERS && !t->last_free;
+  uint32_t size = gr_raw_size(t);
+  if (size < GR_SEARCHERS || t->last_free)
+    return false;
+  for (uint32_t i = 0; i < size; i++)
+    if ((t->items[i].type & GR_RAW_TYPE) !=
+        (i < GR_SEARCHERS ? LUA_TFUNCTION : LUA_TNIL))
+      return false;
+  return true;
 }
 
 static const gr_raw_table *package_of(lua_State *L, const usual *u) {
@@ -243,25 +251,30 @@ static const gr_raw_table *package_of(lua_State *L, const usual *u) {
   return t ? get_table(t, u->places[PACKAGE]) : NULL;
 }
 
+// What package has; false if that is not all of the right kind.
+static bool get_values(const gr_raw_table *package, const usual *u,
+                       const void *values[GR_MEMO_USUAL]) {
+  const gr_raw_node *path = get(package, u->places[PATH]);
+  const gr_raw_node *cpath = get(package, u->places[CPATH]);
+  const gr_raw_table *t = get_table(package, u->places[SEARCHERS]);
+  if (!is_string(path) || !is_string(cpath) || !t || !are_searchers(t))
+    return false;
+  values[0] = path->value.object;
+  values[1] = cpath->value.object;
+  for (int i = 0; i < GR_SEARCHERS; i++)
+    values[PATHS + i] = t->items[i].value.object;
+  return true;
+}
+
 bool gr_memo_is_usual(lua_State *L) {
   const gr_memory *m = memory_of(L);
+  const void *values[GR_MEMO_USUAL];
   if (!m || !m->usual.is_noted)
     return false;
   const usual *u = &m->usual;
   const gr_raw_table *package = package_of(L, u);
-  if (!package)
-    return false;
-  const gr_raw_node *path = get(package, u->places[PATH]);
-  const gr_raw_node *cpath = get(package, u->places[CPATH]);
-  const gr_raw_table *t = get_table(package, u->places[SEARCHERS]);
-  if (!is_string(path) || path->value.object != u->path || !is_string(cpath) ||
-      cpath->value.object != u->cpath || !t || !are_searchers(t))
-    return false;
-  for (int i = 0; i < GR_SEARCHERS; i++)
-    if (t->items[i].value.object != u->searchers[i] ||
-        (t->items[i].type & GR_RAW_TYPE) != LUA_TFUNCTION)
-      return false;
-  return true;
+  return package && get_values(package, u, values) &&
+         !memcmp(values, u->values, sizeof values);
 }
 
 static bool find_key(const gr_raw_table *t, spot *at) {
@@ -281,33 +294,34 @@ static bool find_usual(lua_State *L, usual *u) {
   for (int i = PATH; i <= SEARCHERS; i++)
     if (!find_key(t, &u->places[i]))
       return false;
-  u->path = get(t, u->places[PATH])->value.object;
-  u->cpath = get(t, u->places[CPATH])->value.object;
-  t = get_table(t, u->places[SEARCHERS]);
-  if (!t || !are_searchers(t))
-    return false;
-  for (int i = 0; i < GR_SEARCHERS; i++)
-    u->searchers[i] = t->items[i].value.object;
+  return get_values(t, u, u->values);
+}
+
+// A finalizer may have changed them since they were pushed.
+static bool are_on_stack(lua_State *L, int first, const usual *u) {
+  for (int i = 0; i < GR_MEMO_USUAL; i++)
+    if (u->values[i] != lua_topointer(L, first + i))
+      return false;
   return true;
 }
 
-void gr_memo_note_usual(lua_State *L, int first, int count) {
+void gr_memo_note_usual(lua_State *L, int first) {
   gr_memory *m = memory_of(L);
   if (!m)
     return;
   int top = lua_gettop(L);
   usual u = {.is_noted = false};
-  lua_createtable(L, USUAL_PLACES + count, 0);
+  lua_createtable(L, USUAL_PLACES + GR_MEMO_USUAL, 0);
   for (int i = 0; i < USUAL_PLACES; i++) {
     lua_pushstring(L, usual_keys[i]);
     u.places[i].key = lua_topointer(L, -1);
     lua_rawseti(L, top + 1, i + 1);
   }
-  for (int i = 0; i < count; i++) {
+  for (int i = 0; i < GR_MEMO_USUAL; i++) {
     lua_pushvalue(L, first + i);
     lua_rawseti(L, top + 1, USUAL_PLACES + i + 1);
   }
-  u.is_noted = find_usual(L, &u);
+  u.is_noted = find_usual(L, &u) && are_on_stack(L, first, &u);
   lua_rawgetp(L, LUA_REGISTRYINDEX, &memory_key);
   lua_insert(L, top + 1);
   m->usual.is_noted = false;

@@ -233,6 +233,7 @@ void gr_message_each_handle(const gr_message *message,
 
 // Small ones, which most are, in the least of these sizes.
 enum { SIZES = 3, SIZE_MIN = 128 };
+_Static_assert(GR_SHELF_BLOCKS + SIZES == GR_SHELF_BLOCKS_END, "each has one");
 static gr_cache caches[SIZES] = {
     GR_CACHE(GR_SHELF_BLOCKS, SIZE_MIN, 16384),
     GR_CACHE(GR_SHELF_BLOCKS + 1, SIZE_MIN * 2, 16384),

@@ -8,7 +8,9 @@
 #include "value/memo.h"
 
 // The values of package that matter, on the stack.
-enum { PATH, CPATH, SEARCHER, VALUES = SEARCHER + GR_SEARCHERS };
+enum { PATH, CPATH, SEARCHER };
+_Static_assert((int)SEARCHER + GR_SEARCHERS == (int)GR_MEMO_USUAL,
+               "all are remembered");
 
 // Pushes them; false if there are more searchers or less. `package` is on top.
 static bool push_settings(lua_State *L) {
@@ -27,16 +29,18 @@ static bool push_settings(lua_State *L) {
   return true;
 }
 
-// The path on the stack.
-static void put_path(gr_encoder *e, int value, const char *field, bool is_c) {
+// The path on the stack. True if it is the usual one.
+static bool put_path(gr_encoder *e, int value, const char *field, bool is_c) {
   lua_State *L = e->L;
   const char *usual = gr_module_default_path(is_c);
-  if (lua_type(L, value) != LUA_TSTRING || !usual ||
-      !strcmp(usual, lua_tostring(L, value)))
-    return;
+  if (lua_type(L, value) != LUA_TSTRING || !usual)
+    return false;
+  if (!strcmp(usual, lua_tostring(L, value)))
+    return true;
   lua_pushstring(L, field);
   gr_capture_put_one(e, GR_CAPTURE_PATH, lua_gettop(L), value);
   lua_pop(L, 1);
+  return false;
 }
 
 // True if the searchers on the stack are those that every state has.
@@ -82,13 +86,13 @@ static void put_searchers(gr_encoder *e, int package) {
 static void put_settings(gr_encoder *e) {
   lua_State *L = e->L;
   int package = lua_gettop(L), values = package + 1;
-  bool is_list = push_settings(L);
-  put_path(e, values + PATH, "path", false);
-  put_path(e, values + CPATH, "cpath", true);
-  if (!is_list || !are_stock(L, values + SEARCHER))
+  bool has_stock = push_settings(L) && are_stock(L, values + SEARCHER);
+  bool has_path = put_path(e, values + PATH, "path", false);
+  bool has_cpath = put_path(e, values + CPATH, "cpath", true);
+  if (!has_stock)
     put_searchers(e, package);
-  if (is_list && e->captures == 0)
-    gr_memo_note_usual(L, values, VALUES);
+  if (has_stock && has_path && has_cpath)
+    gr_memo_note_usual(L, values);
 }
 
 void gr_capture_put_settings(gr_encoder *e) {

@@ -6,6 +6,7 @@
 #include "base/pool.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <string.h>
 
 #include "base/random.h"
@@ -141,7 +142,7 @@ static void test_large(void) {
 }
 
 enum { CACHED = 100, KEPT = 24, OBJECTS = 60 };
-static gr_cache cache = GR_CACHE(GR_SHELF_TEST, CACHED, KEPT);
+static gr_cache cache = GR_CACHE(GR_SHELF_TASKS, CACHED, KEPT);
 
 // What is used again is zeroed, and no more is kept than is allowed.
 static void use_cache(void) {
@@ -182,6 +183,8 @@ static void *free_all(void *unused) {
       CHECK(object[k] == object[0]);
     if (object)
       gr_cache_put(&cache, object);
+    else
+      sched_yield();
   }
   gr_count(GR_COUNT_BLOCKS, -1);
   return unused;
@@ -194,6 +197,8 @@ static void pass(unsigned char *object) {
     if (is_passed)
       passed.objects[passed.count++] = object;
     gr_lock_unlock(&passed.lock);
+    if (!is_passed)
+      sched_yield();
   }
 }
 
