@@ -117,10 +117,21 @@ describe("a trace", function()
   end)
 
   it("has names with any bytes", function()
+    local long = ("ü"):rep(150)
     local runs = runs_of(traced(function()
-      go.spawn({ name = 'a "quoted" \\ name\n\0of \1bytes' }, function() end):join()
+      go.spawn({ name = 'a "quoted" \\ name\n\1of ü \xff\xc3 bytes' }, function() end):join()
+      go.spawn({ name = long }, function() end):join()
     end))
-    assert.equal(1, #named(runs, "a quoted  nameof bytes") + #named(runs, "a quoted  name"))
+    assert.equal(1, #named(runs, 'a "quoted" \\ name\n\1of ü ?? bytes'))
+    local cut = 0
+    for _, run in ipairs(runs) do
+      if run.name:match("^ü") then
+        assert.equal(run.name, long:sub(1, #run.name))
+        assert.is_truthy(utf8.len(run.name))
+        cut = cut + 1
+      end
+    end
+    assert.equal(1, cut)
   end)
 
   it("tells of one that computes when it is made to give way, and how long it ran", function()

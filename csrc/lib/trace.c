@@ -98,15 +98,42 @@ static struct row *row_of(const gr_worker *w) {
   return row;
 }
 
-// What a string in JSON may not have is left out.
+// How many bytes the character there has in UTF-8; 0 for what is none. (Longer
+// forms than needed and surrogates are let through: who reads them copes.)
+static size_t character_bytes(const char *text) {
+  unsigned char first = (unsigned char)*text;
+  size_t bytes = first < 0x80                    ? 1
+                 : first >= 0xC2 && first < 0xE0 ? 2
+                 : first >= 0xE0 && first < 0xF0 ? 3
+                 : first >= 0xF0 && first < 0xF5 ? 4
+                                                 : 0;
+  for (size_t i = 1; i < bytes; i++)
+    if (((unsigned char)text[i] & 0xC0) != 0x80)
+      return 0;
+  return bytes;
+}
+
+// As part of a string in JSON, up to some length; bytes that are no character
+// become question marks.
 static void add_text(const char *text) {
-  char clean[200];
+  enum { LONGEST = sizeof "\\u0000" };
+  char escaped[200];
   size_t len = 0;
-  for (; *text && len < sizeof clean - 1; text++)
-    if ((unsigned char)*text >= ' ' && *text != '"' && *text != '\\')
-      clean[len++] = *text;
-  clean[len] = '\0';
-  add("%s", clean);
+  while (*text && len + LONGEST <= sizeof escaped) {
+    char *at = escaped + len;
+    size_t bytes = character_bytes(text), room = sizeof escaped - len;
+    if (bytes == 0)
+      len += (size_t)snprintf(at, room, "?");
+    else if (*text == '"' || *text == '\\')
+      len += (size_t)snprintf(at, room, "\\%c", *text);
+    else if ((unsigned char)*text < ' ')
+      len += (size_t)snprintf(at, room, "\\u%04x", (unsigned)*text);
+    else
+      len += (size_t)snprintf(at, room, "%.*s", (int)bytes, text);
+    text += bytes ? bytes : 1;
+  }
+  escaped[len] = '\0';
+  add("%s", escaped);
 }
 
 static void add_title(const gr_goroutine *g) {
