@@ -35,8 +35,8 @@ for _, hogs in ipairs({ 0, 2, 8, 32 }) do
     running = running + 1
   end
   local ch = go.chan()
-  local task = go.spawn(receiver, ch)
   go(sender, ch)
+  local task = go.spawn(receiver, ch)
   local ok, late = task:join()
   assert(ok, late)
   case.report_late(("wakeup_%dhogs_"):format(hogs), late)
