@@ -119,10 +119,12 @@ describe("a trace", function()
   it("has names with any bytes", function()
     local long = ("ü"):rep(150)
     local runs = runs_of(traced(function()
+      go.spawn({ name = "up to a\0zero" }, function() end):join()
       go.spawn({ name = 'a "quoted" \\ name\n\1of ü \xff\xc3 bytes' }, function() end):join()
       go.spawn({ name = long }, function() end):join()
     end))
     assert.equal(1, #named(runs, 'a "quoted" \\ name\n\1of ü ?? bytes'))
+    assert.equal(1, #named(runs, "up to a"))
     local cut = 0
     for _, run in ipairs(runs) do
       if run.name:match("^ü") then

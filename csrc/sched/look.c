@@ -206,7 +206,9 @@ static bool look_after_locked(gr_round *r, gr_processor *p, gr_worker *w) {
     r->woken--;
   w->signals += over;
   patience_ns = 0;
-  atomic_store(&gr_the_sched.computed_at_ns, r->now_ns);
+  r->is_calm = false;
+  atomic_store_explicit(&gr_the_sched.computed_at_ns, r->now_ns,
+                        memory_order_relaxed);
   signal_locked(w, r->now_ns, over ? 0 : r->now_ns - w->seen_since_ns + 1);
   return false;
 }

@@ -75,7 +75,7 @@ typedef struct gr_sched {
 
   // Now, to some milliseconds, while anything runs: for dumps.
   _Atomic(uint64_t) coarse_now_ns;
-  // When the monitor last made somebody give way who computed.
+  // When the monitor last made somebody give way who computed. Relaxed: a hint.
   _Atomic(uint64_t) computed_at_ns;
 
   // Settings.

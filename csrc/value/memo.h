@@ -45,12 +45,14 @@ void gr_memo_push_lists(lua_State *L, const gr_memo *memo);
 // for most goroutines start one or none. [-0, +0, m]
 void gr_memo_note(lua_State *L, int function, gr_bytecode code, gr_memo memo);
 
-// Whether package.path, cpath and the searchers are the very ones that were
-// noted, which are on the stack, in this order, from `first` on. [-0, +0, -]
-// and
-// [-0, +0, m]
 enum { GR_MEMO_USUAL = 2 + GR_SEARCHERS };
+
+// Whether package.path, cpath and the searchers are the very ones that were
+// noted. [-0, +0, -]
 bool gr_memo_is_usual(lua_State *L);
+
+// Notes them, which are on the stack, in this order, from `first` on, if they
+// are still there. [-0, +0, m]
 void gr_memo_note_usual(lua_State *L, int first);
 
 #endif
