@@ -6,7 +6,7 @@
 static void open_type(lua_State *L);
 
 const gr_handle_type gr_atomic_type = {"goroutines.atomic", gr_object_retain,
-                                       gr_object_release, open_type, NULL};
+                                       gr_object_release, open_type};
 
 // The integer at the index, which is argument `index - shift`.
 static uint64_t check_value(lua_State *L, int index, int shift,
@@ -22,10 +22,11 @@ static uint64_t check_value(lua_State *L, int index, int shift,
 static int atomic_new(lua_State *L) {
   gr_arg_count(L, 1, "atomic");
   uint64_t value = lua_isnoneornil(L, 1) ? 0 : check_value(L, 1, 0, "atomic");
+  gr_handle *handle = gr_handle_new(L, &gr_atomic_type);
   gr_atomic *a = gr_object_new(sizeof *a, NULL);
   if (a)
     atomic_init(&a->value, value);
-  return gr_sync_push(L, &gr_atomic_type, a);
+  return gr_sync_set(L, handle, a);
 }
 
 static int push(lua_State *L, uint64_t value) {

@@ -6,7 +6,7 @@
 static void open_type(lua_State *L);
 
 const gr_handle_type gr_barrier_type = {"goroutines.barrier", gr_object_retain,
-                                        gr_object_release, open_type, NULL};
+                                        gr_object_release, open_type};
 
 static gr_status wait_all(void *object, uint64_t deadline_ns) {
   return gr_barrier_wait(object, deadline_ns);
@@ -15,7 +15,8 @@ static gr_status wait_all(void *object, uint64_t deadline_ns) {
 static int barrier_new(lua_State *L) {
   gr_arg_count(L, 1, "barrier");
   lua_Integer size = gr_arg_integer(L, 1, 1, "barrier", 1, GR_BARRIER_MAX);
-  return gr_sync_push(L, &gr_barrier_type, gr_barrier_new((uint32_t)size));
+  gr_handle *handle = gr_handle_new(L, &gr_barrier_type);
+  return gr_sync_set(L, handle, gr_barrier_new((uint32_t)size));
 }
 
 static int barrier_wait(lua_State *L) {

@@ -12,8 +12,7 @@ enum { GRACE_COUNT = 1000 }; // instructions after a wait
 static void open_type(lua_State *L);
 
 const gr_handle_type gr_cancellation_type = {
-    "goroutines.cancellation", gr_object_retain, gr_object_release, open_type,
-    NULL};
+    "goroutines.cancellation", gr_object_retain, gr_object_release, open_type};
 
 // --- the error ---
 

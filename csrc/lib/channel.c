@@ -13,7 +13,7 @@ static void channel_release(void *object) {
 static void open_type(lua_State *L);
 
 const gr_handle_type gr_channel_type = {"goroutines.chan", channel_retain,
-                                        channel_release, open_type, NULL};
+                                        channel_release, open_type};
 
 // Self, which must allow the direction.
 static gr_channel *check_channel(lua_State *L, const char *name,
@@ -30,10 +30,11 @@ static int chan_new(lua_State *L) {
   gr_arg_count(L, 1, "chan");
   if (!lua_isnoneornil(L, 1))
     capacity = gr_arg_integer(L, 1, 1, "chan", 0, GR_CHANNEL_CAPACITY_MAX);
+  gr_handle *handle = gr_handle_new(L, &gr_channel_type);
   gr_channel *c = gr_channel_new((uint32_t)capacity);
   if (!c)
     return luaL_error(L, "not enough memory");
-  gr_handle_push(L, &gr_channel_type, c, GR_VIEW_BOTH);
+  gr_handle_set(L, handle, c, GR_VIEW_BOTH);
   return 1;
 }
 

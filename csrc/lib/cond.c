@@ -6,14 +6,15 @@
 static void open_type(lua_State *L);
 
 const gr_handle_type gr_cond_type = {"goroutines.cond", gr_object_retain,
-                                     gr_object_release, open_type, NULL};
+                                     gr_object_release, open_type};
 
 static int cond_new(lua_State *L) {
   gr_arg_count(L, 1, "cond");
-  gr_handle *handle = gr_handle_test(L, 1, &gr_mutex_type);
-  if (!handle)
+  const gr_handle *mutex = gr_handle_test(L, 1, &gr_mutex_type);
+  if (!mutex)
     return gr_arg_type_error(L, 1, 1, "cond", gr_mutex_type.name);
-  return gr_sync_push(L, &gr_cond_type, gr_cond_new(handle->object));
+  gr_handle *handle = gr_handle_new(L, &gr_cond_type);
+  return gr_sync_set(L, handle, gr_cond_new(mutex->object));
 }
 
 static int not_held(lua_State *L, uint64_t holder) {

@@ -45,6 +45,8 @@ static void set_on_error(lua_State *L, bool apply) {
     bad_option(L, "on_error", "\"report\", \"exit\" or a channel expected");
   if (!apply)
     return;
+  if (handle)
+    gr_handle_share(L, -1, handle);
   gr_settings_set_on_error(handle ? GR_TELL : (gr_on_error)which, handle);
 }
 

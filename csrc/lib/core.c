@@ -9,6 +9,7 @@
 #include "sched/debug.h"
 #include "sched/pin.h"
 #include "sched/runtime.h"
+#include "value/finalizer.h"
 #include "value/layout.h"
 #include "value/memo.h"
 #include "value/module.h"
@@ -32,6 +33,7 @@ static lua_State *main_state_of(lua_State *L) {
 static const char *start_runtime(void) {
   pin((void *)(uintptr_t)start_runtime);
   pin((void *)(uintptr_t)lua_newstate);
+  gr_finalizer_learn();
   gr_handle_init();
   gr_memo_learn();
   gr_layout_learn();

@@ -17,7 +17,7 @@ static void file_release(void *object) {
 static void open_type(lua_State *L);
 
 const gr_handle_type gr_file_type = {"goroutines.file", file_retain,
-                                     file_release, open_type, NULL};
+                                     file_release, open_type};
 
 static gr_stream *check_self(lua_State *L, const char *name) {
   return gr_arg_self(L, &gr_file_type, name);

@@ -14,14 +14,10 @@ static void task_release(void *object) {
   gr_task_release(object);
 }
 
-static uint64_t task_number(const void *object) {
-  return ((const gr_task *)object)->id;
-}
-
 static void open_type(lua_State *L);
 
 const gr_handle_type gr_task_type = {"goroutines.task", task_retain,
-                                     task_release, open_type, task_number};
+                                     task_release, open_type};
 
 // --- starting ---
 
@@ -126,9 +122,13 @@ static int go_spawn(lua_State *L) {
   int first;
   gr_run_options run = gr_spawn_read(L, 1, &first);
   int count = lua_gettop(L) - first + 1;
+  gr_handle *handle = gr_handle_new(L, &gr_task_type);
+  lua_insert(L, 1);
   gr_block *call = gr_block_encode(L, count, GR_VALUES_CALL);
   gr_task *task = gr_run_start(L, call, &run);
-  gr_handle_push(L, &gr_task_type, task, 0);
+  lua_settop(L, 1);
+  gr_handle_set(L, handle, task, 0);
+  gr_handle_share(L, 1, handle); // it can come back from the goroutine
   return 1;
 }
 

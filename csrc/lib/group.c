@@ -10,7 +10,7 @@
 static void open_type(lua_State *L);
 
 const gr_handle_type gr_group_type = {"goroutines.group", gr_object_retain,
-                                      gr_object_release, open_type, NULL};
+                                      gr_object_release, open_type};
 
 // --- go.group ---
 
@@ -81,13 +81,14 @@ static options check_options(lua_State *L) {
 
 static int group_new(lua_State *L) {
   options o = check_options(L);
+  gr_handle *handle = gr_handle_new(L, &gr_group_type);
   gr_cancel_scope *parent = gr_cancel_scope_here(L);
   gr_enter();
   gr_group *group = gr_group_new(parent, o.limit, o.collects, o.keep);
   if (parent)
     gr_object_release(parent);
   gr_leave();
-  return gr_sync_push(L, &gr_group_type, group);
+  return gr_sync_set(L, handle, group);
 }
 
 // --- spawn ---

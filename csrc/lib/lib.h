@@ -155,8 +155,8 @@ void gr_lib_io_init(void);
 void gr_sync_register(lua_State *L, const gr_handle_type *type,
                       const luaL_Reg *methods, const luaL_Reg *meta);
 
-// Pushes the handle of a new object, or raises if there is none: NULL.
-int gr_sync_push(lua_State *L, const gr_handle_type *type, void *object);
+// Gives the new handle on top its object, or raises if there is none: NULL.
+int gr_sync_set(lua_State *L, gr_handle *handle, void *object);
 
 // Waits by this function until it gives something else than GR_INTERRUPTED.
 // Raises what gr_wait_again does; else returns the status.

@@ -10,17 +10,17 @@
 static void open_type(lua_State *L);
 
 const gr_handle_type gr_map_type = {"goroutines.map", gr_object_retain,
-                                    gr_object_release, open_type, NULL};
+                                    gr_object_release, open_type};
 
 static void open_items(lua_State *L);
 
-static const gr_handle_type items_type = {"goroutines.map.items",
-                                          gr_object_retain, gr_object_release,
-                                          open_items, NULL};
+static const gr_handle_type items_type = {
+    "goroutines.map.items", gr_object_retain, gr_object_release, open_items};
 
 static int map_new(lua_State *L) {
   gr_arg_count(L, 0, "map");
-  return gr_sync_push(L, &gr_map_type, gr_map_new());
+  gr_handle *handle = gr_handle_new(L, &gr_map_type);
+  return gr_sync_set(L, handle, gr_map_new());
 }
 
 // --- keys ---
@@ -241,12 +241,13 @@ static void open_items(lua_State *L) {
 }
 
 static items *push_items(lua_State *L, gr_map *m) {
+  gr_handle *handle = gr_handle_new(L, &items_type);
   items *i = gr_object_new(sizeof *i, items_fini);
   if (!i)
     luaL_error(L, "not enough memory");
   gr_object_retain(m);
   i->map = m;
-  gr_handle_push(L, &items_type, i, 0);
+  gr_handle_set(L, handle, i, 0);
   return i;
 }
 

@@ -7,7 +7,7 @@
 static void open_type(lua_State *L);
 
 const gr_handle_type gr_mutex_type = {"goroutines.mutex", gr_object_retain,
-                                      gr_object_release, open_type, NULL};
+                                      gr_object_release, open_type};
 
 #define GUARD "goroutines.guard"
 
@@ -17,7 +17,8 @@ static gr_status wait_lock(void *object, uint64_t deadline_ns) {
 
 static int mutex_new(lua_State *L) {
   gr_arg_count(L, 0, "mutex");
-  return gr_sync_push(L, &gr_mutex_type, gr_mutex_new());
+  gr_handle *handle = gr_handle_new(L, &gr_mutex_type);
+  return gr_sync_set(L, handle, gr_mutex_new());
 }
 
 static int lock_slowly(lua_State *L, gr_mutex *m) {

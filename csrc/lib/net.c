@@ -20,7 +20,7 @@ static void socket_release(void *object) {
 static void open_listener(lua_State *L);
 
 const gr_handle_type gr_listener_type = {"goroutines.listener", socket_retain,
-                                         socket_release, open_listener, NULL};
+                                         socket_release, open_listener};
 
 // --- arguments ---
 

@@ -8,11 +8,12 @@
 static void open_type(lua_State *L);
 
 const gr_handle_type gr_once_type = {"goroutines.once", gr_object_retain,
-                                     gr_object_release, open_type, NULL};
+                                     gr_object_release, open_type};
 
 static int once_new(lua_State *L) {
   gr_arg_count(L, 0, "once");
-  return gr_sync_push(L, &gr_once_type, gr_once_new());
+  gr_handle *handle = gr_handle_new(L, &gr_once_type);
+  return gr_sync_set(L, handle, gr_once_new());
 }
 
 // --- ending ---

@@ -20,7 +20,7 @@ static void process_release(void *object) {
 static void open_process(lua_State *L);
 
 const gr_handle_type gr_process_type = {"goroutines.process", process_retain,
-                                        process_release, open_process, NULL};
+                                        process_release, open_process};
 
 static const char *const stdio_names[] = {"stdin", "stdout", "stderr"};
 

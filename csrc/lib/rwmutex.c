@@ -6,7 +6,7 @@
 static void open_type(lua_State *L);
 
 const gr_handle_type gr_rwmutex_type = {"goroutines.rwmutex", gr_object_retain,
-                                        gr_object_release, open_type, NULL};
+                                        gr_object_release, open_type};
 
 static gr_status wait_write(void *object, uint64_t deadline_ns) {
   return gr_rwmutex_write(object, deadline_ns);
@@ -18,7 +18,8 @@ static gr_status wait_read(void *object, uint64_t deadline_ns) {
 
 static int rwmutex_new(lua_State *L) {
   gr_arg_count(L, 0, "rwmutex");
-  return gr_sync_push(L, &gr_rwmutex_type, gr_rwmutex_new());
+  gr_handle *handle = gr_handle_new(L, &gr_rwmutex_type);
+  return gr_sync_set(L, handle, gr_rwmutex_new());
 }
 
 static int wait_for(lua_State *L, gr_sync_wait wait, gr_rwmutex *rw,

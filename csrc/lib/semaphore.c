@@ -5,14 +5,14 @@
 
 static void open_type(lua_State *L);
 
-const gr_handle_type gr_semaphore_type = {"goroutines.semaphore",
-                                          gr_object_retain, gr_object_release,
-                                          open_type, NULL};
+const gr_handle_type gr_semaphore_type = {
+    "goroutines.semaphore", gr_object_retain, gr_object_release, open_type};
 
 static int semaphore_new(lua_State *L) {
   gr_arg_count(L, 1, "semaphore");
   lua_Integer size = gr_arg_integer(L, 1, 1, "semaphore", 1, GR_SEMAPHORE_MAX);
-  return gr_sync_push(L, &gr_semaphore_type, gr_semaphore_new((uint32_t)size));
+  gr_handle *handle = gr_handle_new(L, &gr_semaphore_type);
+  return gr_sync_set(L, handle, gr_semaphore_new((uint32_t)size));
 }
 
 // How many units, at index 2: 1 if there is nothing.

@@ -20,11 +20,10 @@ static void stream_release(void *object) {
 static void open_connection(lua_State *L);
 static void open_stream(lua_State *L);
 
-const gr_handle_type gr_connection_type = {"goroutines.connection",
-                                           stream_retain, stream_release,
-                                           open_connection, NULL};
+const gr_handle_type gr_connection_type = {
+    "goroutines.connection", stream_retain, stream_release, open_connection};
 const gr_handle_type gr_stream_type = {"goroutines.stream", stream_retain,
-                                       stream_release, open_stream, NULL};
+                                       stream_release, open_stream};
 
 static bool is_socket(const gr_stream *s) {
   return s->kind == GR_STREAM_TCP || s->kind == GR_STREAM_UNIX;

@@ -30,10 +30,10 @@ void gr_sync_register(lua_State *L, const gr_handle_type *type,
   lua_pop(L, 1);
 }
 
-int gr_sync_push(lua_State *L, const gr_handle_type *type, void *object) {
+int gr_sync_set(lua_State *L, gr_handle *handle, void *object) {
   if (!object)
     return luaL_error(L, "not enough memory");
-  gr_handle_push(L, type, object, 0);
+  gr_handle_set(L, handle, object, 0);
   return 1;
 }
 

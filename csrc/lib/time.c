@@ -25,9 +25,9 @@ static void open_ticker(lua_State *L);
 static void open_timer(lua_State *L);
 
 const gr_handle_type gr_ticker_type = {"goroutines.ticker", ticker_retain,
-                                       ticker_release, open_ticker, NULL};
+                                       ticker_release, open_ticker};
 const gr_handle_type gr_timer_type = {"goroutines.timer", timer_retain,
-                                      timer_release, open_timer, NULL};
+                                      timer_release, open_timer};
 
 static int time_now(lua_State *L) {
   lua_pushnumber(L, gr_seconds(gr_now_ns()));
@@ -63,12 +63,13 @@ static int time_after(lua_State *L) {
   if (lua_type(L, 1) != LUA_TNUMBER)
     gr_arg_type_error(L, 1, 1, "after", "number");
   uint64_t when_ns = gr_arg_deadline(L, 1, 1, "after");
+  gr_handle *handle = gr_handle_new(L, &gr_channel_type);
   gr_enter();
   gr_channel *c = gr_after_new(when_ns == GR_POLL ? 1 : when_ns);
   gr_leave();
   if (!c)
     return luaL_error(L, "not enough memory");
-  gr_handle_push(L, &gr_channel_type, c, GR_VIEW_RECEIVER);
+  gr_handle_set(L, handle, c, GR_VIEW_RECEIVER);
   return 1;
 }
 
@@ -77,12 +78,13 @@ static int time_after(lua_State *L) {
 static int ticker_new(lua_State *L) {
   gr_arg_count(L, 1, "ticker");
   uint64_t period_ns = gr_arg_period(L, 1, 1, "ticker");
+  gr_handle *handle = gr_handle_new(L, &gr_ticker_type);
   gr_enter();
   gr_ticker *ticker = gr_ticker_new(period_ns);
   gr_leave();
   if (!ticker)
     return luaL_error(L, "not enough memory");
-  gr_handle_push(L, &gr_ticker_type, ticker, 0);
+  gr_handle_set(L, handle, ticker, 0);
   return 1;
 }
 
@@ -172,7 +174,10 @@ static int timer_new(lua_State *L) {
     gr_arg_type_error(L, 1, 1, "timer", "number");
   uint64_t when_ns = gr_arg_deadline(L, 1, 1, "timer");
   gr_arg_function(L, 2, 2, "timer");
-  gr_block *call = gr_block_encode(L, lua_gettop(L) - 1, GR_VALUES_CALL);
+  int count = lua_gettop(L) - 1;
+  gr_handle *handle = gr_handle_new(L, &gr_timer_type);
+  lua_replace(L, 1);
+  gr_block *call = gr_block_encode(L, count, GR_VALUES_CALL);
   gr_timer *timer = new_timer(L, call);
   if (!timer) {
     gr_block_release(call);
@@ -180,7 +185,7 @@ static int timer_new(lua_State *L) {
   }
   bool was_armed;
   gr_timer_retain(timer); // for us, while the handle is made
-  gr_handle_push(L, &gr_timer_type, timer, 0);
+  gr_handle_set(L, handle, timer, 0);
   bool done = set_timer(timer, when_ns, &was_armed);
   gr_timer_release(timer);
   if (!done)

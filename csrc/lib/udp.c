@@ -20,7 +20,7 @@ static void socket_release(void *object) {
 static void open_udp(lua_State *L);
 
 const gr_handle_type gr_udp_type = {"goroutines.udp", socket_retain,
-                                    socket_release, open_udp, NULL};
+                                    socket_release, open_udp};
 
 static int bind_at(const gr_address *a, gr_socket **out) {
   static const gr_listen_options options;

@@ -6,9 +6,8 @@
 
 static void open_type(lua_State *L);
 
-const gr_handle_type gr_waitgroup_type = {"goroutines.waitgroup",
-                                          gr_object_retain, gr_object_release,
-                                          open_type, NULL};
+const gr_handle_type gr_waitgroup_type = {
+    "goroutines.waitgroup", gr_object_retain, gr_object_release, open_type};
 
 static gr_status wait_zero(void *object, uint64_t deadline_ns) {
   return gr_waitgroup_wait(object, deadline_ns);
@@ -19,7 +18,8 @@ static int group_new(lua_State *L) {
   gr_arg_count(L, 1, "waitgroup");
   if (!lua_isnoneornil(L, 1))
     count = gr_arg_integer(L, 1, 1, "waitgroup", 0, GR_WAITGROUP_MAX);
-  return gr_sync_push(L, &gr_waitgroup_type, gr_waitgroup_new((uint32_t)count));
+  gr_handle *handle = gr_handle_new(L, &gr_waitgroup_type);
+  return gr_sync_set(L, handle, gr_waitgroup_new((uint32_t)count));
 }
 
 static bool add(gr_waitgroup *wg, int64_t change) {

@@ -265,6 +265,10 @@ static GR_NOINLINE void refuse_userdata(gr_encoder *e, int index,
 static void put_userdata(gr_encoder *e, int index, const gr_path *p) {
   gr_handle *handle = gr_handle_get(e->L, index);
   if (handle && handle->object) {
+    if (!handle->is_listed) {
+      luaL_checkstack(e->L, 4, "cannot send a value nested so deeply");
+      gr_handle_list(e->L, index, handle);
+    }
     if (!gr_encoder_try_put_handle(e, handle))
       gr_encoder_no_memory(e);
     return;

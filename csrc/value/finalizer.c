@@ -14,6 +14,8 @@ static struct {
   unsigned char userdata; // the tag of such a userdata
 } place;
 
+bool gr_finalizer_is_known;
+
 // The block that has the state's own fields: the first that is asked for.
 typedef struct probe {
   char *block;
@@ -156,17 +158,17 @@ static int learn(lua_State *L) {
   return 1;
 }
 
-bool gr_finalizer_learn(void) {
+void gr_finalizer_learn(void) {
   probe p = {0};
   p.L = lua_newstate(probe_allocate, &p);
   if (!p.L)
-    return false;
+    return;
   lua_gc(p.L, LUA_GCSTOP, 0);
   lua_pushcfunction(p.L, learn);
   lua_pushlightuserdata(p.L, &p);
-  bool done = lua_pcall(p.L, 1, 1, 0) == LUA_OK && lua_toboolean(p.L, -1);
+  gr_finalizer_is_known =
+      lua_pcall(p.L, 1, 1, 0) == LUA_OK && lua_toboolean(p.L, -1);
   lua_close(p.L);
-  return done;
 }
 
 void *gr_finalizer_first(lua_State *L) {

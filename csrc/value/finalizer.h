@@ -9,8 +9,12 @@
 
 #include "base/base.h"
 
-// Once a process. False if something is not as it is known to be in Lua 5.4.
-bool gr_finalizer_learn(void);
+// Once a process, before the others.
+void gr_finalizer_learn(void);
+
+// False if something is not as it is known to be in Lua 5.4: the others must
+// not be called then. Written by gr_finalizer_learn only.
+extern bool gr_finalizer_is_known;
 
 // The objects that have a finalizer, newest first. An object begins with the
 // address of the next one, or NULL.

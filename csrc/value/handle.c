@@ -1,19 +1,24 @@
 // SPDX-License-Identifier: MIT
 // A handle begins with a number drawn at random for this process. Lua code
 // cannot write into userdata, and no other library's of that size has it by
-// chance; looking at it is much quicker than at the metatable. All handles of a
-// state are in one weak table, by the object's address plus the view; or, where
-// there are many and short-lived ones, by their number, which is kinder to the
-// caches: entries of neighbours are neighbours.
+// chance; looking at it is much quicker than at the metatable.
+//
+// Those whose object can come to the state again are in its list, a weak table,
+// by the object's address plus the view. Most are never shared, and are not in
+// it: Lua's collector looks at all of a weak table again and again, and counts
+// its memory as in use, so that one with all handles grew for as long as there
+// were new ones. Lua never shrinks it; that is done here.
 #include "value/handle.h"
 
 #include <lauxlib.h>
+#include <limits.h>
 #include <stdlib.h>
 
 #include "base/random.h"
 #include "base/thread.h"
+#include "value/finalizer.h"
 
-static const char table_key;
+static const char list_key;
 uint64_t gr_handle_mark;
 
 void gr_handle_init(void) {
@@ -61,8 +66,7 @@ static void forget_late(gr_home *home, const gr_handle *handle) {
 static void note_late(lua_State *L, gr_home *home, gr_handle *handle) {
   gr_late_handle *late = malloc(sizeof *late);
   if (!late) {
-    handle->object = NULL; // it stays the caller's
-    gr_count(GR_COUNT_HANDLES, -1);
+    gr_handle_release(handle);
     luaL_error(L, "not enough memory");
   }
   *late = (gr_late_handle){home->late, handle, handle->type, handle->object};
@@ -79,6 +83,88 @@ void gr_handle_release_late(gr_home *home) {
   }
 }
 
+// --- the list ---
+
+static void push_new_list(lua_State *L, int room) {
+  lua_createtable(L, 0, room);
+  lua_createtable(L, 0, 1);
+  lua_pushliteral(L, "v");
+  lua_setfield(L, -2, "__mode");
+  lua_setmetatable(L, -2);
+}
+
+void gr_handle_open(lua_State *L) {
+  enum { FEW = 4 };
+  push_new_list(L, FEW);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &list_key);
+}
+
+static const void *key_of(const void *object, uint32_t view) {
+  return (const char *)object + view;
+}
+
+// Pushes the handle that is listed for it, or nothing.
+static bool find(lua_State *L, const void *object, uint32_t view) {
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &list_key) == LUA_TTABLE) {
+    lua_rawgetp(L, -1, key_of(object, view));
+    lua_replace(L, -2);
+    const gr_handle *handle = lua_touserdata(L, -1);
+    if (handle && handle->object) // while a state closes, dead ones are there
+      return true;
+  }
+  lua_pop(L, 1);
+  return false;
+}
+
+void gr_handle_list(lua_State *L, int index, gr_handle *handle) {
+  index = lua_absindex(L, index);
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &list_key) != LUA_TTABLE) {
+    lua_pop(L, 1);
+    gr_handle_open(L); // in tests
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &list_key);
+  }
+  lua_pushvalue(L, index);
+  lua_rawsetp(L, -2, key_of(handle->object, handle->view));
+  lua_pop(L, 1);
+  handle->is_listed = true;
+  gr_notes *notes = gr_notes_find(L);
+  if (notes)
+    notes->listed.all++;
+}
+
+// Makes a list of those that are left. In a finalizer: no others run meanwhile.
+static void shrink(lua_State *L, gr_notes *notes) {
+  luaL_checkstack(L, 5, "too many values");
+  uint32_t left = notes->listed.all - notes->listed.gone;
+  push_new_list(L, left < INT_MAX ? (int)left : INT_MAX);
+  int list = lua_gettop(L);
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &list_key) == LUA_TTABLE) {
+    lua_pushnil(L);
+    for (; lua_next(L, -2); lua_pop(L, 1)) {
+      const gr_handle *handle = lua_touserdata(L, -1);
+      if (!handle->object) // while a state closes
+        continue;
+      lua_pushvalue(L, -1);
+      lua_rawsetp(L, list, key_of(handle->object, handle->view));
+    }
+  }
+  lua_settop(L, list);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &list_key);
+  notes->listed.left_out = notes->listed.gone;
+}
+
+static void note_gone(lua_State *L) {
+  enum { MANY = 256 };
+  gr_notes *notes = gr_notes_find(L);
+  if (!notes)
+    return;
+  notes->listed.gone++;
+  uint32_t empty = notes->listed.gone - notes->listed.left_out;
+  uint32_t left = notes->listed.all - notes->listed.gone;
+  if (empty >= MANY && empty > left)
+    shrink(L, notes);
+}
+
 // --- metatables ---
 
 static int handle_gc(lua_State *L) {
@@ -89,6 +175,10 @@ static int handle_gc(lua_State *L) {
   if (GR_UNLIKELY(home && home->late))
     forget_late(home, handle);
   gr_handle_release(handle);
+  if (handle->is_listed) {
+    handle->is_listed = false;
+    note_gone(L);
+  }
   return 0;
 }
 
@@ -114,49 +204,6 @@ void gr_handle_register(lua_State *L, const gr_handle_type *type) {
   lua_rawsetp(L, LUA_REGISTRYINDEX, type);
 }
 
-static void add_table(lua_State *L, int room) {
-  lua_createtable(L, 0, room);
-  lua_createtable(L, 0, 1);
-  lua_pushliteral(L, "v");
-  lua_setfield(L, -2, "__mode");
-  lua_setmetatable(L, -2);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &table_key);
-}
-
-void gr_handle_open(lua_State *L) {
-  enum { FEW = 4 };
-  add_table(L, FEW);
-}
-
-static void push_table(lua_State *L) {
-  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &table_key) == LUA_TTABLE)
-    return;
-  lua_pop(L, 1);
-  add_table(L, 0);
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &table_key);
-}
-
-typedef struct wanted {
-  const gr_handle_type *type;
-  void *object; // NULL once a userdata has it
-  uint32_t view;
-} wanted;
-
-// The key is where the view's byte of the object is.
-static void get_handle(lua_State *L, int table, const wanted *want) {
-  if (want->type->number)
-    lua_rawgeti(L, table, (lua_Integer)want->type->number(want->object));
-  else
-    lua_rawgetp(L, table, (const char *)want->object + want->view);
-}
-
-static void set_handle(lua_State *L, int table, const wanted *want) {
-  if (want->type->number)
-    lua_rawseti(L, table, (lua_Integer)want->type->number(want->object));
-  else
-    lua_rawsetp(L, table, (const char *)want->object + want->view);
-}
-
 static void push_metatable(lua_State *L, const gr_handle_type *type) {
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, type) == LUA_TTABLE)
     return;
@@ -169,60 +216,109 @@ static void push_metatable(lua_State *L, const gr_handle_type *type) {
 
 // --- looking at them ---
 
-// What keeps this sound in a state that is not the caller's: nobody runs it,
-// and one who waits has called a C function of ours. So each Lua thread of the
-// state is where it may be used: in a C function or a hook, yielded, or not
-// begun. Reading tables makes nothing, and runs neither a collector nor Lua
-// code; all it needs is room on the stack, of which Lua gives every C function
-// LUA_MINSTACK slots besides its arguments.
-bool gr_handle_each(lua_State *L,
-                    void (*visit)(void *arg, const gr_handle *handle),
-                    void *arg) {
-  enum { TABLE_KEY_VALUE = 3 };
-  if (lua_gettop(L) > LUA_MINSTACK - TABLE_KEY_VALUE)
-    return false;
-  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &table_key) == LUA_TTABLE) {
+static void visit_list(lua_State *L,
+                       void (*visit)(void *arg, const gr_handle *handle),
+                       void *arg) {
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &list_key) == LUA_TTABLE) {
     lua_pushnil(L);
     for (; lua_next(L, -2); lua_pop(L, 1))
       visit(arg, lua_touserdata(L, -1));
   }
   lua_pop(L, 1);
+}
+
+static void visit_objects(void *first,
+                          void (*visit)(void *arg, const gr_handle *handle),
+                          void *arg) {
+  size_t len;
+  const void *metatable;
+  for (void *at = first; at; at = *(void **)at) {
+    const gr_handle *handle = gr_finalizer_userdata(at, &len, &metatable);
+    if (handle && len == sizeof *handle && handle->mark == gr_handle_mark)
+      visit(arg, handle);
+  }
+}
+
+// What keeps this sound in a state that is not the caller's: nobody runs it,
+// and one who waits has called a C function of ours. So no object is being made
+// or freed; and each Lua thread of the state is where it may be used: in a C
+// function or a hook, yielded, or not begun. Reading makes nothing, and runs
+// neither a collector nor Lua code. Where Lua's own lists are not known, all
+// handles are in ours; to look into that needs room on the stack, of which Lua
+// gives every C function LUA_MINSTACK slots besides its arguments.
+bool gr_handle_each(lua_State *L,
+                    void (*visit)(void *arg, const gr_handle *handle),
+                    void *arg) {
+  enum { TABLE_KEY_VALUE = 3 };
+  if (!gr_finalizer_is_known) {
+    bool has_room = lua_gettop(L) <= LUA_MINSTACK - TABLE_KEY_VALUE;
+    if (has_room)
+      visit_list(L, visit, arg);
+    return has_room;
+  }
+  visit_objects(gr_finalizer_first(L), visit, arg);
+  visit_objects(gr_finalizer_pending(L), visit, arg);
+  const gr_home *home = gr_home_find(L);
+  for (gr_late_handle *at = home ? home->late : NULL; at; at = at->next)
+    visit(arg, &(gr_handle){gr_handle_mark, at->type, at->object, 0, false});
   return true;
 }
 
 // --- making them ---
 
-static int push_protected(lua_State *L) {
-  wanted *want = lua_touserdata(L, 1);
-  push_table(L);
-  get_handle(L, 2, want);
-  gr_handle *handle = lua_touserdata(L, -1);
-  if (handle && handle->object) // while a state closes, dead ones are there
-    return 1;
-  lua_pop(L, 1);
-  handle = lua_newuserdatauv(L, sizeof *handle, 0);
-  *handle = (gr_handle){gr_handle_mark, want->type, want->object, want->view};
-  push_metatable(L, want->type);
+gr_handle *gr_handle_new(lua_State *L, const gr_handle_type *type) {
+  gr_handle *handle = lua_newuserdatauv(L, sizeof *handle, 0);
+  *handle = (gr_handle){gr_handle_mark, type, NULL, 0, false};
+  push_metatable(L, type);
   lua_setmetatable(L, -2);
+  return handle;
+}
+
+void gr_handle_set(lua_State *L, gr_handle *handle, void *object,
+                   uint32_t view) {
+  handle->object = object;
+  handle->view = (uint16_t)view;
   gr_count(GR_COUNT_HANDLES, 1);
   gr_home *home = gr_home_find(L);
   if (GR_UNLIKELY(home && home->is_closing))
     note_late(L, home, handle);
-  wanted had = *want;
-  want->object = NULL; // the userdata has it now
-  lua_pushvalue(L, -1);
-  set_handle(L, 2, &had);
+  if (GR_UNLIKELY(!gr_finalizer_is_known))
+    gr_handle_list(L, -1, handle);
+}
+
+typedef struct wanted {
+  const gr_handle_type *type;
+  void *object; // NULL once a userdata has it
+  uint32_t view;
+} wanted;
+
+static int push_protected(lua_State *L) {
+  wanted *want = lua_touserdata(L, 1);
+  const gr_notes *notes = gr_notes_find(L);
+  uint32_t listed = notes ? notes->listed.all : 0;
+  gr_handle *handle = gr_handle_new(L, want->type);
+  bool may_be_there = !notes || notes->listed.all != listed;
+  if (may_be_there && find(L, want->object, want->view)) // by a finalizer
+    return 1;
+  void *object = want->object;
+  want->object = NULL;
+  gr_handle_set(L, handle, object, want->view);
+  gr_handle_share(L, -1, handle);
   return 1;
 }
 
 void gr_handle_push(lua_State *L, const gr_handle_type *type, void *object,
                     uint32_t view) {
   wanted want = {type, object, view};
-  lua_pushcfunction(L, push_protected);
-  lua_pushlightuserdata(L, &want);
-  int failed = lua_pcall(L, 1, 1, 0);
-  if (want.object)
-    type->release(want.object); // there was one already, or an error
+  bool done = find(L, object, view);
+  int failed = LUA_OK;
+  if (!done) {
+    lua_pushcfunction(L, push_protected);
+    lua_pushlightuserdata(L, &want);
+    failed = lua_pcall(L, 1, 1, 0);
+  }
+  if (want.object) // there was one already, or an error
+    type->release(want.object);
   if (failed)
     lua_error(L);
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Handles: userdata that stand for a reference-counted C object outside every
 // Lua heap. An object has one userdata a state at most (for each view of it),
-// so that == and table keys agree there.
+// so that == and table keys agree there: those of objects that can come to the
+// state a second time are in a list of its.
 #ifndef GR_HANDLE_H
 #define GR_HANDLE_H
 
@@ -17,17 +18,15 @@ typedef struct gr_handle_type {
   // Registers it in a state that meets the first handle of the type. NULL: for
   // tests without. [-0, +0, m]
   void (*open)(lua_State *L);
-  // Tells objects of the type apart, and is near for those that are made one
-  // after the other; or NULL.
-  uint64_t (*number)(const void *object);
 } gr_handle_type;
 
 // The block of such a userdata.
 typedef struct gr_handle {
   uint64_t mark; // tells it from any other userdata
   const gr_handle_type *type;
-  void *object;  // NULL once released
-  uint32_t view; // a restriction of the object, 0 for none; below 16
+  void *object;   // NULL until it is set, and once it is released
+  uint16_t view;  // a restriction of the object, 0 for none; below 16
+  bool is_listed; // see gr_handle_list
 } gr_handle;
 
 // Once, before the first handle.
@@ -45,6 +44,20 @@ void gr_handle_register(lua_State *L, const gr_handle_type *type);
 void gr_handle_push(lua_State *L, const gr_handle_type *type, void *object,
                     uint32_t view);
 
+// Pushes a handle that has no object yet. [-0, +1, m]
+gr_handle *gr_handle_new(lua_State *L, const gr_handle_type *type);
+
+// Gives that handle, which is on top, an object that this state has not met:
+// what is made by the caller. Takes over a reference, also if there is an
+// error, which there is not where gr_finalizer_is_known. [-0, +0, m]
+void gr_handle_set(lua_State *L, gr_handle *handle, void *object,
+                   uint32_t view);
+
+// Lists the handle, which is at the index: gr_handle_push finds it from then
+// on. Before its object becomes known outside the state, in a message or
+// otherwise. Calls no finalizers; needs three free slots. [-0, +0, m]
+void gr_handle_list(lua_State *L, int index, gr_handle *handle);
+
 // Written before the first handle is made.
 extern uint64_t gr_handle_mark;
 
@@ -55,6 +68,11 @@ static inline gr_handle *gr_handle_get(lua_State *L, int index) {
     return NULL;
   gr_handle *handle = lua_touserdata(L, index);
   return handle && handle->mark == gr_handle_mark ? handle : NULL;
+}
+
+static inline void gr_handle_share(lua_State *L, int index, gr_handle *handle) {
+  if (!handle->is_listed)
+    gr_handle_list(L, index, handle);
 }
 
 // The same, if it is of this type and not released.
@@ -73,7 +91,7 @@ void gr_handle_release_late(gr_home *home);
 
 // Calls visit for each handle in the state whose main thread L is, which may be
 // another goroutine's that is kept from running; see handle.c. False, and none
-// is visited, if L has not enough room on its stack for looking.
+// is visited, if there is no way to look.
 bool gr_handle_each(lua_State *L,
                     void (*visit)(void *arg, const gr_handle *handle),
                     void *arg);

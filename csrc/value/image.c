@@ -52,7 +52,6 @@ static const char mark_key, function_key;
 
 static atomic_uint_least64_t copies, drops, seeds;
 static atomic_uint function_count;
-static bool is_known; // where Lua keeps what it finalizes
 
 static gr_image *image_of(gr_image_kind kind, const gr_code *code) {
   unsigned row = code ? 1 + gr_code_number(code) : 0;
@@ -273,7 +272,7 @@ bool gr_image_drop(lua_State *L, gr_home *home) {
 }
 
 void gr_image_abandon(lua_State *L) {
-  if (!is_known) // nor are there copies
+  if (!gr_finalizer_is_known) // nor are there copies
     return;
   for (void *at = gr_finalizer_first(L); at; at = next_of(at))
     release(at);
@@ -372,16 +371,14 @@ static const char *test(gr_image *image) {
 }
 
 // Once a process.
-static bool prepare(void) {
+static void prepare(void) {
   static bool is_done;
-  if (!is_done) {
-    gr_random random;
-    gr_random_init(&random, gr_now_ns() ^ (uintptr_t)&random);
-    atomic_store(&seeds, gr_random_next(&random));
-    is_known = gr_finalizer_learn();
-    is_done = true;
-  }
-  return is_known;
+  if (is_done)
+    return;
+  gr_random random;
+  gr_random_init(&random, gr_now_ns() ^ (uintptr_t)&random);
+  atomic_store(&seeds, gr_random_next(&random));
+  is_done = true;
 }
 
 static uintptr_t address_of(const gr_image *image) {
@@ -396,8 +393,9 @@ static const char *find_newest(gr_image *image) {
 }
 
 static const char *make(gr_image *image) {
-  if (!prepare())
+  if (!gr_finalizer_is_known)
     return "Lua is not as expected";
+  prepare();
   const char *failure =
       gr_model_build(&image->model, address_of(image), fill, image);
   return failure ? failure : find_newest(image);

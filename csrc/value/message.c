@@ -35,6 +35,7 @@ static bool borrow_handle(lua_State *L, int index, gr_message *out) {
   gr_handle *handle = gr_handle_get(L, index);
   if (!handle || !handle->object)
     return false;
+  gr_handle_share(L, index, handle);
   *out = (gr_message){.kind = GR_MESSAGE_HANDLE,
                       .view = (uint8_t)handle->view,
                       .type_id = type_id(handle->type),

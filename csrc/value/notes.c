@@ -13,27 +13,32 @@ static const char notes_key;
 static atomic_uint_least64_t epoch;
 
 static __thread struct {
+  const lua_State *main; // the state's own thread, which is there as long
   const void *registry;
   uint64_t epoch;
   gr_notes *notes;
 } latest __attribute__((tls_model("initial-exec")));
 
 gr_notes *gr_notes_find(lua_State *L) {
+  uint64_t now = atomic_load_explicit(&epoch, memory_order_relaxed);
+  if (latest.main == L && latest.epoch == now)
+    return latest.notes;
   gr_home *home = gr_home_find(L);
   if (home)
     return &home->notes;
   const void *registry = lua_topointer(L, LUA_REGISTRYINDEX);
-  uint64_t now = atomic_load_explicit(&epoch, memory_order_relaxed);
   if (latest.registry == registry && latest.epoch == now)
     return latest.notes;
   lua_rawgetp(L, LUA_REGISTRYINDEX, &notes_key);
-  gr_notes *notes = lua_touserdata(L, -1);
-  lua_pop(L, 1);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
+  gr_notes *notes = lua_touserdata(L, -2);
   if (notes && notes->is_watched) {
+    latest.main = lua_tothread(L, -1);
     latest.registry = registry;
     latest.epoch = now;
     latest.notes = notes;
   }
+  lua_pop(L, 2);
   return notes;
 }
 

@@ -13,6 +13,11 @@ typedef struct gr_notes {
   struct gr_memory *memory;             // likewise, of functions; see memo.h
   bool has_met_fields;                  // one table with fields, or more
   bool is_watched;                      // see gr_notes_open
+  // Handles, see handle.c: that were listed ever, those of them that are gone,
+  // and those of these for which the list has no place any more.
+  struct {
+    uint32_t all, gone, left_out;
+  } listed;
 } gr_notes;
 
 // Those of a state that is not a goroutine's are found without a search in the

@@ -62,7 +62,7 @@ static bool put_userdata(gr_encoder *e, const gr_raw_userdata *u) {
   const gr_handle *handle = (const void *)u->bytes;
   return u->user_values == 0 && u->len == sizeof *handle &&
          handle->mark == gr_handle_mark && handle->object &&
-         gr_encoder_try_put_handle(e, handle);
+         handle->is_listed && gr_encoder_try_put_handle(e, handle);
 }
 
 static bool put_table(gr_encoder *e, const gr_raw_table *t, int depth);
@@ -264,7 +264,8 @@ static bool put_root(gr_encoder *e, int index) {
   }
   case LUA_TUSERDATA:
     handle = gr_handle_get(L, index);
-    return handle && handle->object && gr_encoder_try_put_handle(e, handle);
+    return handle && handle->object && handle->is_listed &&
+           gr_encoder_try_put_handle(e, handle);
   case LUA_TTABLE:
     return (e->globals || find_special(e)) &&
            put_table(e, lua_topointer(L, index), 1);

@@ -70,7 +70,7 @@ static void thing_release(void *thing) {
 }
 
 static const gr_handle_type thing_type = {"thing", thing_retain, thing_release,
-                                          NULL, NULL};
+                                          NULL};
 
 static int new_thing(lua_State *L) {
   long *thing = &things[luaL_checkinteger(L, 1) - 1];
