@@ -214,7 +214,6 @@ ptrdiff_t gr_arena_init_copy(gr_arena *arena, const gr_arena *model,
   ptrdiff_t distance = memory - (char *)model->chunks;
   gr_arena_init(arena);
   add_first_chunk(arena, memory, pool->piece_bytes, pool);
-  memcpy(arena->at, model->low, bytes - HEADER);
   arena->at += bytes - HEADER;
   for (size_t i = 0; i < GR_ARENA_SMALL_MAX / GR_ARENA_STEP; i++) {
     char *at = (char *)model->free_blocks[i];

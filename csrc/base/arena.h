@@ -90,9 +90,9 @@ void gr_arena_init_fixed(gr_arena *arena, void *memory, size_t bytes);
 // many bytes of its memory are to be copied.
 size_t gr_arena_seal(gr_arena *model);
 
-// Makes an arena that begins with a copy of the model, `bytes` of its memory,
-// in a piece of the pool: what points into the model's memory still does, but
-// for the arena's own. Returns how far away the copy is, or 0 when out of
+// Makes an arena that is to begin with a copy of the model, `bytes` of its
+// memory, in a piece of the pool. What is behind the header, of 16 bytes, is
+// the caller's to copy. Returns how far away the copy is, or 0 when out of
 // memory.
 ptrdiff_t gr_arena_init_copy(gr_arena *arena, const gr_arena *model,
                              size_t bytes, gr_pool *pool);

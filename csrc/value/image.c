@@ -143,19 +143,6 @@ static void seed_random(uint64_t *words) {
     words[i] = gr_random_next(&random);
 }
 
-static void relocate(uintptr_t *words, const gr_model *model,
-                     uintptr_t distance) {
-  const uint16_t *at = model->places, *end = at + model->place_count;
-  for (; end - at >= 4; at += 4) {
-    words[at[0]] += distance;
-    words[at[1]] += distance;
-    words[at[2]] += distance;
-    words[at[3]] += distance;
-  }
-  for (; at < end; at++)
-    words[*at] += distance;
-}
-
 static lua_State *copy(gr_image *image, gr_home *home) {
   const gr_model *model = &image->model;
   if (model->home.used > home->limit)
@@ -164,8 +151,7 @@ static lua_State *copy(gr_image *image, gr_home *home) {
                                           model->bytes, image->pool);
   if (!distance)
     return NULL;
-  relocate((uintptr_t *)(void *)(model->memory + distance), model,
-           (uintptr_t)distance);
+  model->copy(model, distance);
   lua_State *L = (lua_State *)(void *)((char *)model->L + distance);
   lua_setallocf(L, gr_home_allocate, home);
   if (image->random)

@@ -7,6 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#ifdef __x86_64__
+#include <immintrin.h>
+#endif
 
 #include "base/poison.h"
 
@@ -14,7 +17,11 @@
 #define MAP_FIXED_NOREPLACE 0
 #endif
 
-enum { BLOCKS_MAX = 16 * 1024, HEADER = 16 };
+enum {
+  BLOCKS_MAX = 16 * 1024,
+  HEADER = 16, // also the arena's
+  HEADER_WORDS = HEADER / sizeof(uintptr_t)
+};
 
 // What becomes of the n-th block.
 typedef struct fate {
@@ -162,18 +169,73 @@ static const char *find_places(gr_model *model) {
   size_t words = model->bytes / sizeof(uintptr_t);
   uintptr_t from = (uintptr_t)model->memory, to = from + model->bytes;
   model->places = malloc(words * sizeof *model->places);
-  if (!model->places)
+  model->is_place = calloc(words, sizeof *model->is_place);
+  if (!model->places || !model->is_place)
     return "no memory for a model";
-  for (size_t i = 2; i < words; i++) { // behind the arena's header
+  for (size_t i = HEADER_WORDS; i < words; i++) {
     uintptr_t word = ((uintptr_t *)(void *)model->memory)[i];
-    if (word >= from && word <= to) // there are pointers to the end of blocks
+    if (word >= from && word <= to) { // there are pointers to the end of blocks
       model->places[model->place_count++] = (uint16_t)i;
+      model->is_place[i] = -1;
+    }
   }
   return NULL;
 }
 
+// --- copying ---
+
+static void copy_then_change(const gr_model *model, ptrdiff_t distance) {
+  uintptr_t *to = (uintptr_t *)(void *)(model->memory + distance);
+  uintptr_t more = (uintptr_t)distance;
+  memcpy(to + HEADER_WORDS, model->memory + HEADER, model->bytes - HEADER);
+  const uint16_t *at = model->places, *end = at + model->place_count;
+  for (; end - at >= 4; at += 4) {
+    to[at[0]] += more;
+    to[at[1]] += more;
+    to[at[2]] += more;
+    to[at[3]] += more;
+  }
+  for (; at < end; at++)
+    to[*at] += more;
+}
+
+#if defined __x86_64__ && !defined GR_ASAN && !defined GR_TSAN
+// Both in one go, eight words at a time: in less than half of the time. (With
+// AVX2, four at a time, it is hardly less.)
+__attribute__((target("avx512f"))) static void
+copy_by_vectors(const gr_model *model, ptrdiff_t distance) {
+  enum { WORDS = 8 };
+  const uintptr_t *from = (const uintptr_t *)(const void *)model->memory;
+  uintptr_t *to = (uintptr_t *)(void *)(model->memory + distance);
+  const int8_t *is_place = model->is_place;
+  size_t i = HEADER_WORDS, count = model->bytes / sizeof *to;
+  const __m512i more = _mm512_set1_epi64(distance);
+  for (; i + WORDS <= count; i += WORDS) {
+    __m128i places = _mm_loadl_epi64((const void *)(is_place + i));
+    __m512i are = _mm512_cvtepi8_epi64(places);
+    __m512i words = _mm512_loadu_si512(from + i);
+    words = _mm512_add_epi64(words, _mm512_and_si512(are, more));
+    _mm512_storeu_si512(to + i, words);
+  }
+  for (; i < count; i++)
+    to[i] = from[i] + (uintptr_t)(distance & is_place[i]);
+}
+
+static void choose_copy(gr_model *model) {
+  bool has_vectors = __builtin_cpu_supports("avx512f");
+  model->copy = has_vectors ? copy_by_vectors : copy_then_change;
+}
+#else
+static void choose_copy(gr_model *model) {
+  model->copy = copy_then_change;
+}
+#endif
+
+// --- all ---
+
 static const char *seal(gr_model *model, size_t bytes) {
   model->bytes = gr_arena_seal(&model->home.arena);
+  choose_copy(model);
   const char *failure = find_places(model);
   mprotect(model->memory, bytes, PROT_READ);
   return failure;

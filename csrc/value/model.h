@@ -33,6 +33,10 @@ typedef struct gr_model {
   size_t bytes;     // from there on that are to be copied
   uint16_t *places; // words that point into it, by their index
   uint32_t place_count;
+  int8_t *is_place; // of each word: -1, or 0
+  // Copies it to the memory that is so far away, but for the arena's header; in
+  // the copy these words point into the copy.
+  void (*copy)(const struct gr_model *model, ptrdiff_t distance);
 } gr_model;
 
 // Makes one at the address, a multiple of 64 KB, the largest page, with what
