@@ -364,6 +364,7 @@ static void body(gr_goroutine *g) {
   lua_State *L = gr_state_new(&at, life.task->memory_limit, life.task->call);
   if (L) {
     g->L = L;
+    g->hot = gr_image_own_part(&at);
     g->current = L;
     live(L, &life);
   }

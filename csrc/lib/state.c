@@ -87,7 +87,11 @@ static void make_callable(lua_State *L) {
 }
 
 static void make_module(lua_State *L) {
+  static const char *const often[] = {"sleep", "now",  "yield", "select",
+                                      "spawn", "chan", "after", NULL};
   lua_createtable(L, 0, 40);
+  for (int i = 0; often[i]; i++)
+    gr_reserve_field(L, often[i]);
   gr_lib_goroutine(L);
   gr_lib_time(L);
   gr_lib_channel(L);

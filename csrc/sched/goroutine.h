@@ -161,6 +161,7 @@ struct gr_goroutine {
   // and by nobody else; read by the signal handler on its thread, and by dumps
   // while it waits.
   lua_State *volatile current;
+  const char *hot; // what its function has in its state, or NULL; see fetch.h
   // The signal handler's on its thread: what it armed last, how long that took.
   lua_State *armed;
   uint64_t arming_ns;

@@ -4,6 +4,7 @@
 #include <lua.h>
 #include <sched.h>
 
+#include "sched/fetch.h"
 #include "sched/monitor.h"
 #include "sched/pin.h"
 #include "sched/sched.h"
@@ -91,21 +92,10 @@ void gr_ready_woken(gr_goroutine *g) {
   gr_wake_processor();
 }
 
-// The top of its stack, and its state. Of many that are woken at once, each
-// would wait for these to come from memory, one after the other.
-static void fetch(const gr_goroutine *g) {
-  enum { LINE = 64, STACK_BYTES = 512, STATE_BYTES = 128 };
-#ifndef GR_UCONTEXT
-  for (int at = 0; at < STACK_BYTES; at += LINE)
-    __builtin_prefetch((const char *)g->context.sp + at);
-#endif
-  for (int at = 0; at < STATE_BYTES; at += LINE)
-    __builtin_prefetch((const void *)((uintptr_t)g->current + (unsigned)at));
-}
-
 // To wake another worker takes 50 us, and as much CPU. One that takes short
 // turns has run some by then; if it happens to get a long one, the monitor sees
-// that.
+// that. And deadlines that a processor lets come together, it lets wait for as
+// long.
 static bool copes(gr_processor *p, unsigned waiting) {
   enum { ALONE_NS = 300000, LOOK_NS = 2000000 };
   if (!atomic_load_explicit(&gr_the_sched.idle_count, memory_order_relaxed))
@@ -113,7 +103,8 @@ static bool copes(gr_processor *p, unsigned waiting) {
   if (waiting <= 1 &&
       !atomic_load_explicit(&p->runq.next, memory_order_relaxed))
     return true; // that is what it takes next
-  if (waiting * gr_turn_ns(p) > ALONE_NS || !gr_nobody_computes())
+  if (waiting * gr_turn_ns(p) > ALONE_NS + p->company_ns ||
+      !gr_nobody_computes())
     return false;
   gr_monitor_expect_within(LOOK_NS);
   return true;
@@ -128,7 +119,7 @@ unsigned gr_ready_events(gr_goroutine *list, bool idle) {
   for (gr_goroutine *g = list; g; g = next, count++) {
     next = g->next; // ours until it is runnable
     mark_runnable(g);
-    fetch(g);
+    gr_fetch(g);
     if (g->bound && g->bound != w) {
       gr_ready_bound(g);
     } else {

@@ -10,6 +10,7 @@
 #include "sched/sched.h"
 
 #include "sched/examine.h"
+#include "sched/fetch.h"
 #include "sched/monitor.h"
 #include "sched/preempt.h"
 #include "sched/tracer.h"
@@ -82,6 +83,8 @@ static gr_goroutine *take_shared(gr_fifo *q) {
     return NULL;
   gr_lock_lock(&gr_the_sched.lock);
   gr_goroutine *g = gr_fifo_pop(q);
+  if (q->first)
+    gr_fetch_ahead(q->first); // likely the next turn's
   gr_lock_unlock(&gr_the_sched.lock);
   return g;
 }

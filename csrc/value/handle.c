@@ -190,8 +190,16 @@ static int handle_tostring(lua_State *L) {
   return 1;
 }
 
+void gr_reserve_field(lua_State *L, const char *name) {
+  lua_pushboolean(L, 0);
+  lua_setfield(L, -2, name);
+  lua_pushnil(L);
+  lua_setfield(L, -2, name);
+}
+
 void gr_handle_register(lua_State *L, const gr_handle_type *type) {
   lua_createtable(L, 0, 8);
+  gr_reserve_field(L, "__index");
   lua_pushstring(L, type->name);
   lua_setfield(L, -2, "__name");
   lua_pushcfunction(L, handle_gc);

@@ -35,6 +35,12 @@ void gr_handle_init(void);
 // Makes room for some handles in a new state. [-0, +0, m]
 void gr_handle_open(lua_State *L);
 
+// Keeps a place in the table on top for the name, which is added later, where
+// Lua looks first: it goes along a chain of keys that hash alike, each perhaps
+// in memory that is not in a cache. For names that are looked up often, before
+// the others are added. [-0, +0, m]
+void gr_reserve_field(lua_State *L, const char *name);
+
 // Makes the metatable of the type in this state, with what a handle needs, and
 // leaves it on the stack. [-0, +1, m]
 void gr_handle_register(lua_State *L, const gr_handle_type *type);

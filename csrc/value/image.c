@@ -34,6 +34,7 @@ struct gr_image {
   const void *buffers;   // the metatable of their userdata
   lua_CFunction file_gc; // the finalizer of files
   void *newest;          // of the objects that have a finalizer
+  const char *own_part;  // what all images of the kind have is before that
   gr_pool *pool;         // its own, or, of a small function, the kind's
   gr_pool own_pool;
   struct gr_image_name {
@@ -125,6 +126,7 @@ static int fill(lua_State *L) {
     lua_getfield(L, -1, "__gc");
     image->file_gc = lua_tocfunction(L, -1);
   }
+  image->own_part = image->model.home.arena.at;
   if (image->code)
     add_function(L, image->code);
   lua_gc(L, LUA_GCCOLLECT, 0);
@@ -174,6 +176,11 @@ lua_State *gr_image_copy(gr_image_kind kind, const gr_code *code,
   if (L)
     atomic_fetch_add_explicit(&copies, 1, memory_order_relaxed);
   return L;
+}
+
+const char *gr_image_own_part(const gr_home *home) {
+  const gr_image *image = home->image;
+  return image ? image->own_part + home->distance : NULL;
 }
 
 bool gr_image_take_function(lua_State *L, const gr_code *code) {

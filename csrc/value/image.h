@@ -68,6 +68,10 @@ const char *gr_image_why_not(void);
 lua_State *gr_image_copy(gr_image_kind kind, const struct gr_code *code,
                          gr_home *home);
 
+// Where the function begins in a copy, and behind it what it makes first: all
+// before that is in every copy of the kind. NULL in another state.
+const char *gr_image_own_part(const gr_home *home);
+
 // If the state is a copy that has the function, pushes it, as lua_load would,
 // for once. [-0, +(0|1), -]
 bool gr_image_take_function(lua_State *L, const struct gr_code *code);
