@@ -131,6 +131,35 @@ describe("a handle", function()
     assert.is_true(rawequal(ch, WAYS.alone(ch)))
     assert.is_true(rawequal(sender, ch:sender()))
     assert.is_false(rawequal(sender, ch))
+    local after = go.after(3600) -- which only receives
+    assert.is_true(rawequal(after, after:receiver()))
+    assert.is_true(rawequal(after, WAYS.alone(after)))
+  end)
+
+  -- What has arrived, and is looked for in the state, is received once more by
+  -- the hook before it has a handle.
+  it("is the same again if it arrives twice at a time", function()
+    for calls = 1, 8 do
+      local source, first = go.chan(2), nil
+      assert(go.spawn(function(out)
+        local mutex = require("goroutines").mutex()
+        out:send(mutex)
+        out:send(mutex)
+      end, source):join())
+      local seen = 0
+      debug.sethook(function()
+        seen = seen + 1
+        if seen == calls then
+          first = source:recv()
+        end
+      end, "c")
+      local second = source:recv()
+      debug.sethook()
+      if not first then
+        first = source:recv()
+      end
+      assert.is_true(rawequal(first, second))
+    end
   end)
 
   it("is that of the task that its goroutine sends", function()
@@ -158,6 +187,28 @@ describe("a handle", function()
       seen[out:recv():recv()] = true
     end
     assert.same({ true, true, true, true, true }, seen)
+  end)
+
+  it("is the same again if a finalizer was the first to send", function()
+    scripts.check(scripts.PREAMBLE, [=[
+      for step = 1, 200 do
+        local kept, sent, out = go.chan(), go.chan(), go.chan(10)
+        local armed = true
+        local mt = { __gc = function()
+          if armed then armed = false out:send(kept) end
+        end }
+        for _ = 1, step do setmetatable({}, mt) end
+        collectgarbage("step", 0)
+        out:send(sent)
+        armed = false
+        for _ = 1, #out do
+          local got = out:recv()
+          assert(rawequal(got, kept) or rawequal(got, sent))
+        end
+        out:send(kept)
+        assert(rawequal(out:recv(), kept))
+      end
+    ]=])
   end)
 
   it("stays the same while many others come and go", function()

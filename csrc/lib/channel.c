@@ -150,6 +150,10 @@ static int chan_is_closed(lua_State *L) {
 static int push_view(lua_State *L, const char *name, uint32_t view,
                      uint32_t forbidden) {
   gr_channel *c = check_channel(L, name, forbidden);
+  if (gr_handle_get(L, 1)->view == view) {
+    lua_settop(L, 1);
+    return 1;
+  }
   gr_channel_retain(c);
   gr_handle_push(L, &gr_channel_type, c, view);
   return 1;

@@ -156,6 +156,7 @@ void gr_state_open_main(lua_State *L) {
   add_module(L, true);
   gr_lib_open_parts(L);
   gr_notes_open(L);
+  gr_handle_open(L);
   gr_modules_push(L); // before the program adds to its modules
   lua_pop(L, 1);
 }

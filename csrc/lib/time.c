@@ -184,11 +184,8 @@ static int timer_new(lua_State *L) {
     return luaL_error(L, "not enough memory");
   }
   bool was_armed;
-  gr_timer_retain(timer); // for us, while the handle is made
   gr_handle_set(L, handle, timer, 0);
-  bool done = set_timer(timer, when_ns, &was_armed);
-  gr_timer_release(timer);
-  if (!done)
+  if (!set_timer(timer, when_ns, &was_armed))
     return luaL_error(L, "not enough memory");
   return 1;
 }

@@ -71,6 +71,7 @@ static void note_late(lua_State *L, gr_home *home, gr_handle *handle) {
   }
   *late = (gr_late_handle){home->late, handle, handle->type, handle->object};
   home->late = late;
+  handle->is_late = true;
 }
 
 void gr_handle_release_late(gr_home *home) {
@@ -96,6 +97,11 @@ static void push_new_list(lua_State *L, int room) {
 void gr_handle_open(lua_State *L) {
   enum { FEW = 4 };
   push_new_list(L, FEW);
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &list_key) == LUA_TTABLE) {
+    lua_pop(L, 2); // a finalizer has made one meanwhile
+    return;
+  }
+  lua_pop(L, 1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &list_key);
 }
 
@@ -109,8 +115,9 @@ static bool find(lua_State *L, const void *object, uint32_t view) {
     lua_rawgetp(L, -1, key_of(object, view));
     lua_replace(L, -2);
     const gr_handle *handle = lua_touserdata(L, -1);
-    if (handle && handle->object) // while a state closes, dead ones are there
-      return true;
+    if (handle && handle->object) // one that is gone may be there until the
+      return true;                // list is cleared, which Lua does not do
+                                  // while it closes the state
   }
   lua_pop(L, 1);
   return false;
@@ -120,7 +127,7 @@ void gr_handle_list(lua_State *L, int index, gr_handle *handle) {
   index = lua_absindex(L, index);
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &list_key) != LUA_TTABLE) {
     lua_pop(L, 1);
-    gr_handle_open(L); // in tests
+    gr_handle_open(L); // of a state that nobody has opened, as in tests
     lua_rawgetp(L, LUA_REGISTRYINDEX, &list_key);
   }
   lua_pushvalue(L, index);
@@ -142,7 +149,7 @@ static void shrink(lua_State *L, gr_notes *notes) {
     lua_pushnil(L);
     for (; lua_next(L, -2); lua_pop(L, 1)) {
       const gr_handle *handle = lua_touserdata(L, -1);
-      if (!handle->object) // while a state closes
+      if (!handle->object) // see above
         continue;
       lua_pushvalue(L, -1);
       lua_rawsetp(L, list, key_of(handle->object, handle->view));
@@ -242,7 +249,8 @@ static void visit_objects(void *first,
   const void *metatable;
   for (void *at = first; at; at = *(void **)at) {
     const gr_handle *handle = gr_finalizer_userdata(at, &len, &metatable);
-    if (handle && len == sizeof *handle && handle->mark == gr_handle_mark)
+    if (handle && len == sizeof *handle && handle->mark == gr_handle_mark &&
+        !handle->is_late)
       visit(arg, handle);
   }
 }
@@ -268,7 +276,7 @@ bool gr_handle_each(lua_State *L,
   visit_objects(gr_finalizer_pending(L), visit, arg);
   const gr_home *home = gr_home_find(L);
   for (gr_late_handle *at = home ? home->late : NULL; at; at = at->next)
-    visit(arg, &(gr_handle){gr_handle_mark, at->type, at->object, 0, false});
+    visit(arg, &(gr_handle){.type = at->type, .object = at->object});
   return true;
 }
 
@@ -276,7 +284,7 @@ bool gr_handle_each(lua_State *L,
 
 gr_handle *gr_handle_new(lua_State *L, const gr_handle_type *type) {
   gr_handle *handle = lua_newuserdatauv(L, sizeof *handle, 0);
-  *handle = (gr_handle){gr_handle_mark, type, NULL, 0, false};
+  *handle = (gr_handle){.mark = gr_handle_mark, .type = type};
   push_metatable(L, type);
   lua_setmetatable(L, -2);
   return handle;
@@ -298,15 +306,19 @@ typedef struct wanted {
   const gr_handle_type *type;
   void *object; // NULL once a userdata has it
   uint32_t view;
+  uint32_t listed; // how many had been when it was looked for
 } wanted;
+
+static uint32_t count_listed(lua_State *L) {
+  const gr_notes *notes = gr_notes_find(L);
+  return notes ? notes->listed.all : 0;
+}
 
 static int push_protected(lua_State *L) {
   wanted *want = lua_touserdata(L, 1);
-  const gr_notes *notes = gr_notes_find(L);
-  uint32_t listed = notes ? notes->listed.all : 0;
   gr_handle *handle = gr_handle_new(L, want->type);
-  bool may_be_there = !notes || notes->listed.all != listed;
-  if (may_be_there && find(L, want->object, want->view)) // by a finalizer
+  if (count_listed(L) != want->listed && // by a finalizer, or a hook
+      find(L, want->object, want->view))
     return 1;
   void *object = want->object;
   want->object = NULL;
@@ -317,7 +329,7 @@ static int push_protected(lua_State *L) {
 
 void gr_handle_push(lua_State *L, const gr_handle_type *type, void *object,
                     uint32_t view) {
-  wanted want = {type, object, view};
+  wanted want = {type, object, view, count_listed(L)};
   bool done = find(L, object, view);
   int failed = LUA_OK;
   if (!done) {

@@ -27,6 +27,7 @@ typedef struct gr_handle {
   void *object;   // NULL until it is set, and once it is released
   uint16_t view;  // a restriction of the object, 0 for none; below 16
   bool is_listed; // see gr_handle_list
+  bool is_late;   // made while the state is closed: Lua may not finalize it
 } gr_handle;
 
 // Once, before the first handle.
@@ -55,7 +56,8 @@ gr_handle *gr_handle_new(lua_State *L, const gr_handle_type *type);
 
 // Gives that handle, which is on top, an object that this state has not met:
 // what is made by the caller. Takes over a reference, also if there is an
-// error, which there is not where gr_finalizer_is_known. [-0, +0, m]
+// error, as there may be while the state is closed, or where Lua's lists are
+// not known. [-0, +0, m]
 void gr_handle_set(lua_State *L, gr_handle *handle, void *object,
                    uint32_t view);
 

@@ -237,9 +237,10 @@ static void release(void *object) {
   size_t len;
   const void *metatable;
   void *block = gr_finalizer_userdata(object, &len, &metatable);
-  if (block && len == sizeof(gr_handle) &&
-      ((gr_handle *)block)->mark == gr_handle_mark)
-    gr_handle_release(block);
+  gr_handle *handle = block;
+  if (block && len == sizeof *handle && handle->mark == gr_handle_mark &&
+      !handle->is_late) // that is released otherwise
+    gr_handle_release(handle);
 }
 
 static bool drop(lua_State *L, gr_home *home) {

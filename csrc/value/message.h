@@ -40,7 +40,8 @@ typedef struct gr_message {
 } gr_message;
 
 // True if the value at the index is held by a message itself: *out is such a
-// one, without a reference of its own to a handle's object.
+// one, without a reference of its own to a handle's object, which is listed
+// then (see handle.h). [-0, +0, m]
 bool gr_message_borrow(lua_State *L, int index, gr_message *out);
 
 // Encodes the value at the index. Raises when it cannot be sent, or when out
