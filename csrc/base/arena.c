@@ -6,15 +6,16 @@
 
 #include "base/poison.h"
 
-enum { CHUNK_MIN = 8 * 1024, CHUNK_MAX = 64 * 1024, HEADER = 16 };
+enum { CHUNK_MIN = 8 * 1024, CHUNK_MAX = 64 * 1024 };
 
 struct gr_arena_chunk {
   gr_arena_chunk *next;
   gr_pool *pool; // that it is a piece of, or NULL
 };
 
-_Static_assert(sizeof(gr_arena_chunk) <= HEADER, "room for the header");
-_Static_assert(sizeof(gr_link) <= HEADER, "room for the header");
+_Static_assert(sizeof(gr_arena_chunk) <= GR_ARENA_HEADER,
+               "room for the header");
+_Static_assert(sizeof(gr_link) <= GR_ARENA_HEADER, "room for the header");
 
 void gr_arena_init(gr_arena *arena) {
   *arena = (gr_arena){.chunk_bytes = CHUNK_MIN};
@@ -39,7 +40,7 @@ static void add_first_chunk(gr_arena *arena, void *memory, size_t bytes,
   gr_arena_chunk *chunk = memory;
   *chunk = (gr_arena_chunk){NULL, pool};
   arena->chunks = chunk;
-  arena->at = (char *)memory + HEADER;
+  arena->at = (char *)memory + GR_ARENA_HEADER;
   arena->end = (char *)memory + bytes;
   arena->low = arena->at;
   arena->high = arena->end;
@@ -66,7 +67,7 @@ static bool add_chunk(gr_arena *arena) {
     return false;
   *chunk = (gr_arena_chunk){arena->chunks, NULL};
   arena->chunks = chunk;
-  arena->at = (char *)chunk + HEADER;
+  arena->at = (char *)chunk + GR_ARENA_HEADER;
   arena->end = (char *)chunk + arena->chunk_bytes;
   if (arena->chunk_bytes < CHUNK_MAX)
     arena->chunk_bytes *= 2;
@@ -88,15 +89,17 @@ static void *get_small(gr_arena *arena, size_t bytes) {
 // --- large blocks ---
 
 static void *get_large(gr_arena *arena, size_t bytes) {
-  gr_link *link = bytes < SIZE_MAX - HEADER ? malloc(HEADER + bytes) : NULL;
+  gr_link *link = bytes < SIZE_MAX - GR_ARENA_HEADER
+                      ? malloc(GR_ARENA_HEADER + bytes)
+                      : NULL;
   if (!link)
     return NULL;
   gr_list_push(&arena->large, link);
-  return (char *)link + HEADER;
+  return (char *)link + GR_ARENA_HEADER;
 }
 
 static gr_link *link_of(void *block) {
-  return (gr_link *)(void *)((char *)block - HEADER);
+  return (gr_link *)(void *)((char *)block - GR_ARENA_HEADER);
 }
 
 static void put_large(void *block) {
@@ -105,13 +108,13 @@ static void put_large(void *block) {
 }
 
 static void *resize_large(void *block, size_t bytes) {
-  gr_link *link = bytes < SIZE_MAX - HEADER
-                      ? realloc(link_of(block), HEADER + bytes)
+  gr_link *link = bytes < SIZE_MAX - GR_ARENA_HEADER
+                      ? realloc(link_of(block), GR_ARENA_HEADER + bytes)
                       : NULL;
   if (!link)
     return NULL;
   link->next->prev = link->prev->next = link;
-  return (char *)link + HEADER;
+  return (char *)link + GR_ARENA_HEADER;
 }
 
 // --- what has been in a chunk from the beginning ---
@@ -214,7 +217,7 @@ ptrdiff_t gr_arena_init_copy(gr_arena *arena, const gr_arena *model,
   ptrdiff_t distance = memory - (char *)model->chunks;
   gr_arena_init(arena);
   add_first_chunk(arena, memory, pool->piece_bytes, pool);
-  arena->at += bytes - HEADER;
+  arena->at += bytes - GR_ARENA_HEADER;
   for (size_t i = 0; i < GR_ARENA_SMALL_MAX / GR_ARENA_STEP; i++) {
     char *at = (char *)model->free_blocks[i];
     arena->free_blocks[i] = at ? (void *)(at + distance) : NULL;

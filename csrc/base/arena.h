@@ -14,7 +14,11 @@
 #include "base/list.h"
 #include "base/pool.h"
 
-enum { GR_ARENA_SMALL_MAX = 512, GR_ARENA_STEP = 16 };
+enum {
+  GR_ARENA_SMALL_MAX = 512,
+  GR_ARENA_STEP = 16,
+  GR_ARENA_HEADER = 16, // of a chunk
+};
 
 // With AddressSanitizer all blocks are the system's, which it watches; those of
 // a copied arena, which are not, it is told about, and none is used again.
@@ -91,9 +95,8 @@ void gr_arena_init_fixed(gr_arena *arena, void *memory, size_t bytes);
 size_t gr_arena_seal(gr_arena *model);
 
 // Makes an arena that is to begin with a copy of the model, `bytes` of its
-// memory, in a piece of the pool. What is behind the header, of 16 bytes, is
-// the caller's to copy. Returns how far away the copy is, or 0 when out of
-// memory.
+// memory, in a piece of the pool. What is behind the header is the caller's to
+// copy. Returns how far away the copy is, or 0 when out of memory.
 ptrdiff_t gr_arena_init_copy(gr_arena *arena, const gr_arena *model,
                              size_t bytes, gr_pool *pool);
 

@@ -16,13 +16,18 @@ const gr_handle_type gr_channel_type = {"goroutines.chan", channel_retain,
                                         channel_release, open_type};
 
 // Self, which must allow the direction.
-static gr_channel *check_channel(lua_State *L, const char *name,
-                                 uint32_t forbidden) {
+static gr_handle *check_handle(lua_State *L, const char *name,
+                               uint32_t forbidden) {
   gr_handle *handle = gr_arg_handle(L, &gr_channel_type, name);
   if (handle->view == forbidden)
     luaL_error(L, "calling '%s' on a channel that only %s", name,
                forbidden == GR_VIEW_SENDER ? "sends" : "receives");
-  return handle->object;
+  return handle;
+}
+
+static gr_channel *check_channel(lua_State *L, const char *name,
+                                 uint32_t forbidden) {
+  return check_handle(L, name, forbidden)->object;
 }
 
 static int chan_new(lua_State *L) {
@@ -149,13 +154,13 @@ static int chan_is_closed(lua_State *L) {
 
 static int push_view(lua_State *L, const char *name, uint32_t view,
                      uint32_t forbidden) {
-  gr_channel *c = check_channel(L, name, forbidden);
-  if (gr_handle_get(L, 1)->view == view) {
+  gr_handle *handle = check_handle(L, name, forbidden);
+  if (handle->view == view) { // which may not be listed
     lua_settop(L, 1);
     return 1;
   }
-  gr_channel_retain(c);
-  gr_handle_push(L, &gr_channel_type, c, view);
+  gr_channel_retain(handle->object);
+  gr_handle_push(L, &gr_channel_type, handle->object, view);
   return 1;
 }
 

@@ -13,6 +13,7 @@
 #include "value/code.h"
 #include "value/home.h"
 #include "value/image.h"
+#include "value/layout.h"
 #include "value/memo.h"
 #include "value/module.h"
 #include "value/notes.h"

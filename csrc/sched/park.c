@@ -96,21 +96,21 @@ void gr_ready_woken(gr_goroutine *g) {
 // turns has run some by then; if it happens to get a long one, the monitor sees
 // that. And deadlines that a processor lets come together, it lets wait for as
 // long.
-static bool copes(gr_processor *p, unsigned waiting) {
+static bool copes(gr_processor *p, unsigned waiting, bool expired) {
   enum { ALONE_NS = 300000, LOOK_NS = 2000000 };
   if (!atomic_load_explicit(&gr_the_sched.idle_count, memory_order_relaxed))
     return true; // nobody is there to be woken
   if (waiting <= 1 &&
       !atomic_load_explicit(&p->runq.next, memory_order_relaxed))
     return true; // that is what it takes next
-  if (waiting * gr_turn_ns(p) > ALONE_NS + p->company_ns ||
-      !gr_nobody_computes())
+  uint64_t alone_ns = ALONE_NS + (expired ? p->company_ns : 0);
+  if (waiting * gr_turn_ns(p) > alone_ns || !gr_nobody_computes())
     return false;
   gr_monitor_expect_within(LOOK_NS);
   return true;
 }
 
-unsigned gr_ready_events(gr_goroutine *list, bool idle) {
+static unsigned ready_list(gr_goroutine *list, bool idle, bool expired) {
   gr_worker *w = gr_worker_self();
   gr_processor *p =
       idle ? atomic_load_explicit(&w->p, memory_order_relaxed) : NULL;
@@ -119,7 +119,7 @@ unsigned gr_ready_events(gr_goroutine *list, bool idle) {
   for (gr_goroutine *g = list; g; g = next, count++) {
     next = g->next; // ours until it is runnable
     mark_runnable(g);
-    gr_fetch(g);
+    gr_fetch(gr_needs_of(g));
     if (g->bound && g->bound != w) {
       gr_ready_bound(g);
     } else {
@@ -137,13 +137,18 @@ unsigned gr_ready_events(gr_goroutine *list, bool idle) {
   unsigned waiting = gr_count_woken(&gr_the_sched);
   gr_lock_unlock(&gr_the_sched.lock);
   bool has_it = p && atomic_load_explicit(&w->p, memory_order_relaxed) == p;
-  if (!has_it || !copes(p, waiting)) // else given to a bound one's worker
+  if (!has_it ||
+      !copes(p, waiting, expired)) // else given to a bound one's worker
     gr_wake_processor();
   return count;
 }
 
+unsigned gr_ready_events(gr_goroutine *list, bool idle) {
+  return ready_list(list, idle, false);
+}
+
 void gr_ready_expired(gr_goroutine *list) {
-  gr_ready_events(list, gr_worker_self() != NULL);
+  ready_list(list, gr_worker_self() != NULL, true);
 }
 
 void gr_start(gr_goroutine *g) {

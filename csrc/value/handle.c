@@ -17,6 +17,7 @@
 #include "base/random.h"
 #include "base/thread.h"
 #include "value/finalizer.h"
+#include "value/layout.h"
 
 static const char list_key;
 uint64_t gr_handle_mark;
@@ -197,13 +198,6 @@ static int handle_tostring(lua_State *L) {
   return 1;
 }
 
-void gr_reserve_field(lua_State *L, const char *name) {
-  lua_pushboolean(L, 0);
-  lua_setfield(L, -2, name);
-  lua_pushnil(L);
-  lua_setfield(L, -2, name);
-}
-
 void gr_handle_register(lua_State *L, const gr_handle_type *type) {
   lua_createtable(L, 0, 8);
   gr_reserve_field(L, "__index");
@@ -231,47 +225,32 @@ static void push_metatable(lua_State *L, const gr_handle_type *type) {
 
 // --- looking at them ---
 
-static void visit_list(lua_State *L,
-                       void (*visit)(void *arg, const gr_handle *handle),
-                       void *arg) {
-  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &list_key) == LUA_TTABLE) {
-    lua_pushnil(L);
-    for (; lua_next(L, -2); lua_pop(L, 1))
-      visit(arg, lua_touserdata(L, -1));
-  }
-  lua_pop(L, 1);
+gr_handle *gr_handle_of(void *object) {
+  size_t len;
+  const void *metatable;
+  gr_handle *handle = gr_finalizer_userdata(object, &len, &metatable);
+  bool is = handle && len == sizeof *handle && handle->mark == gr_handle_mark;
+  return is ? handle : NULL;
 }
 
 static void visit_objects(void *first,
                           void (*visit)(void *arg, const gr_handle *handle),
                           void *arg) {
-  size_t len;
-  const void *metatable;
   for (void *at = first; at; at = *(void **)at) {
-    const gr_handle *handle = gr_finalizer_userdata(at, &len, &metatable);
-    if (handle && len == sizeof *handle && handle->mark == gr_handle_mark &&
-        !handle->is_late)
+    const gr_handle *handle = gr_handle_of(at);
+    if (handle && !handle->is_late)
       visit(arg, handle);
   }
 }
 
 // What keeps this sound in a state that is not the caller's: nobody runs it,
 // and one who waits has called a C function of ours. So no object is being made
-// or freed; and each Lua thread of the state is where it may be used: in a C
-// function or a hook, yielded, or not begun. Reading makes nothing, and runs
-// neither a collector nor Lua code. Where Lua's own lists are not known, all
-// handles are in ours; to look into that needs room on the stack, of which Lua
-// gives every C function LUA_MINSTACK slots besides its arguments.
+// or freed there.
 bool gr_handle_each(lua_State *L,
                     void (*visit)(void *arg, const gr_handle *handle),
                     void *arg) {
-  enum { TABLE_KEY_VALUE = 3 };
-  if (!gr_finalizer_is_known) {
-    bool has_room = lua_gettop(L) <= LUA_MINSTACK - TABLE_KEY_VALUE;
-    if (has_room)
-      visit_list(L, visit, arg);
-    return has_room;
-  }
+  if (!gr_finalizer_is_known)
+    return false;
   visit_objects(gr_finalizer_first(L), visit, arg);
   visit_objects(gr_finalizer_pending(L), visit, arg);
   const gr_home *home = gr_home_find(L);
@@ -298,8 +277,6 @@ void gr_handle_set(lua_State *L, gr_handle *handle, void *object,
   gr_home *home = gr_home_find(L);
   if (GR_UNLIKELY(home && home->is_closing))
     note_late(L, home, handle);
-  if (GR_UNLIKELY(!gr_finalizer_is_known))
-    gr_handle_list(L, -1, handle);
 }
 
 typedef struct wanted {
@@ -329,15 +306,15 @@ static int push_protected(lua_State *L) {
 
 void gr_handle_push(lua_State *L, const gr_handle_type *type, void *object,
                     uint32_t view) {
-  wanted want = {type, object, view, count_listed(L)};
-  bool done = find(L, object, view);
-  int failed = LUA_OK;
-  if (!done) {
-    lua_pushcfunction(L, push_protected);
-    lua_pushlightuserdata(L, &want);
-    failed = lua_pcall(L, 1, 1, 0);
+  if (find(L, object, view)) {
+    type->release(object);
+    return;
   }
-  if (want.object) // there was one already, or an error
+  wanted want = {type, object, view, count_listed(L)};
+  lua_pushcfunction(L, push_protected);
+  lua_pushlightuserdata(L, &want);
+  int failed = lua_pcall(L, 1, 1, 0);
+  if (want.object) // there is one by now, or an error
     type->release(want.object);
   if (failed)
     lua_error(L);

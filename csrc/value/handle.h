@@ -36,12 +36,6 @@ void gr_handle_init(void);
 // Makes room for some handles in a new state. [-0, +0, m]
 void gr_handle_open(lua_State *L);
 
-// Keeps a place in the table on top for the name, which is added later, where
-// Lua looks first: it goes along a chain of keys that hash alike, each perhaps
-// in memory that is not in a cache. For names that are looked up often, before
-// the others are added. [-0, +0, m]
-void gr_reserve_field(lua_State *L, const char *name);
-
 // Makes the metatable of the type in this state, with what a handle needs, and
 // leaves it on the stack. [-0, +1, m]
 void gr_handle_register(lua_State *L, const gr_handle_type *type);
@@ -54,10 +48,9 @@ void gr_handle_push(lua_State *L, const gr_handle_type *type, void *object,
 // Pushes a handle that has no object yet. [-0, +1, m]
 gr_handle *gr_handle_new(lua_State *L, const gr_handle_type *type);
 
-// Gives that handle, which is on top, an object that this state has not met:
-// what is made by the caller. Takes over a reference, also if there is an
-// error, as there may be while the state is closed, or where Lua's lists are
-// not known. [-0, +0, m]
+// Gives that handle an object that this state has not met: what is made by the
+// caller. Takes over a reference, also if there is an error, as there may be
+// while the state is closed. [-0, +0, m]
 void gr_handle_set(lua_State *L, gr_handle *handle, void *object,
                    uint32_t view);
 
@@ -90,6 +83,9 @@ static inline gr_handle *gr_handle_test(lua_State *L, int index,
   return handle && handle->type == type && handle->object ? handle : NULL;
 }
 
+// The handle that is this object of Lua's lists (see finalizer.h), or NULL.
+gr_handle *gr_handle_of(void *object);
+
 // What its finalizer does. Calls no Lua.
 void gr_handle_release(gr_handle *handle);
 
@@ -99,7 +95,7 @@ void gr_handle_release_late(gr_home *home);
 
 // Calls visit for each handle in the state whose main thread L is, which may be
 // another goroutine's that is kept from running; see handle.c. False, and none
-// is visited, if there is no way to look.
+// is visited, if it is not known where Lua has them.
 bool gr_handle_each(lua_State *L,
                     void (*visit)(void *arg, const gr_handle *handle),
                     void *arg);

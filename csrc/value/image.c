@@ -224,22 +224,15 @@ static void *next_of(void *object) {
 static bool wants_nothing(const gr_home *home, void *object) {
   size_t len;
   const void *metatable;
-  void *block = gr_finalizer_userdata(object, &len, &metatable);
-  if (!block)
-    return false;
-  if (metatable == (const char *)home->image->buffers + home->distance)
+  if (gr_handle_of(object))
     return true;
-  return len == sizeof(gr_handle) &&
-         ((gr_handle *)block)->mark == gr_handle_mark;
+  return gr_finalizer_userdata(object, &len, &metatable) &&
+         metatable == (const char *)home->image->buffers + home->distance;
 }
 
 static void release(void *object) {
-  size_t len;
-  const void *metatable;
-  void *block = gr_finalizer_userdata(object, &len, &metatable);
-  gr_handle *handle = block;
-  if (block && len == sizeof *handle && handle->mark == gr_handle_mark &&
-      !handle->is_late) // that is released otherwise
+  gr_handle *handle = gr_handle_of(object);
+  if (handle && !handle->is_late) // that is released otherwise
     gr_handle_release(handle);
 }
 

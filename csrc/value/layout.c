@@ -226,3 +226,10 @@ void gr_layout_learn(void) {
   lua_pcall(L, 1, 0, 0);
   lua_close(L);
 }
+
+void gr_reserve_field(lua_State *L, const char *name) {
+  lua_pushboolean(L, 0);
+  lua_setfield(L, -2, name);
+  lua_pushnil(L);
+  lua_setfield(L, -2, name);
+}

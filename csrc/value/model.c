@@ -19,8 +19,8 @@
 
 enum {
   BLOCKS_MAX = 16 * 1024,
-  HEADER = 16, // also the arena's
-  HEADER_WORDS = HEADER / sizeof(uintptr_t)
+  HEADER = 16,
+  FIRST = GR_ARENA_HEADER / sizeof(uintptr_t), // word that is copied
 };
 
 // What becomes of the n-th block.
@@ -172,7 +172,7 @@ static const char *find_places(gr_model *model) {
   model->is_place = calloc(words, sizeof *model->is_place);
   if (!model->places || !model->is_place)
     return "no memory for a model";
-  for (size_t i = HEADER_WORDS; i < words; i++) {
+  for (size_t i = FIRST; i < words; i++) {
     uintptr_t word = ((uintptr_t *)(void *)model->memory)[i];
     if (word >= from && word <= to) { // there are pointers to the end of blocks
       model->places[model->place_count++] = (uint16_t)i;
@@ -187,7 +187,7 @@ static const char *find_places(gr_model *model) {
 static void copy_then_change(const gr_model *model, ptrdiff_t distance) {
   uintptr_t *to = (uintptr_t *)(void *)(model->memory + distance);
   uintptr_t more = (uintptr_t)distance;
-  memcpy(to + HEADER_WORDS, model->memory + HEADER, model->bytes - HEADER);
+  memcpy(to + FIRST, model->home.arena.low, model->bytes - GR_ARENA_HEADER);
   const uint16_t *at = model->places, *end = at + model->place_count;
   for (; end - at >= 4; at += 4) {
     to[at[0]] += more;
@@ -208,7 +208,7 @@ copy_by_vectors(const gr_model *model, ptrdiff_t distance) {
   const uintptr_t *from = (const uintptr_t *)(const void *)model->memory;
   uintptr_t *to = (uintptr_t *)(void *)(model->memory + distance);
   const int8_t *is_place = model->is_place;
-  size_t i = HEADER_WORDS, count = model->bytes / sizeof *to;
+  size_t i = FIRST, count = model->bytes / sizeof *to;
   const __m512i more = _mm512_set1_epi64(distance);
   for (; i + WORDS <= count; i += WORDS) {
     __m128i places = _mm_loadl_epi64((const void *)(is_place + i));

@@ -33,7 +33,7 @@ typedef struct gr_model {
   size_t bytes;     // from there on that are to be copied
   uint16_t *places; // words that point into it, by their index
   uint32_t place_count;
-  int8_t *is_place; // of each word: -1, or 0
+  int8_t *is_place; // the same, of each word: -1, or 0
   // Copies it to the memory that is so far away, but for the arena's header; in
   // the copy these words point into the copy.
   void (*copy)(const struct gr_model *model, ptrdiff_t distance);

@@ -55,12 +55,7 @@ static void test_growing(gr_random *r) {
 }
 
 static void test_copies(gr_random *r) {
-  enum {
-    MODEL_BYTES = 1024 * 1024,
-    MODEL_BLOCKS = 100,
-    COPIES = 200,
-    HEADER = 16
-  };
+  enum { MODEL_BYTES = 1024 * 1024, MODEL_BLOCKS = 100, COPIES = 200 };
   static _Alignas(16) char memory[MODEL_BYTES];
   static unsigned char *in_model[MODEL_BLOCKS];
   static size_t in_model_sizes[MODEL_BLOCKS];
@@ -79,8 +74,8 @@ static void test_copies(gr_random *r) {
   for (int copy = 0; copy < COPIES; copy++) {
     ptrdiff_t distance = gr_arena_init_copy(&arena, &model, bytes, &pool);
     CHECK(distance != 0);
-    memcpy((char *)memory + distance + HEADER, (char *)memory + HEADER,
-           bytes - HEADER);
+    memcpy((char *)memory + distance + GR_ARENA_HEADER,
+           (char *)memory + GR_ARENA_HEADER, bytes - GR_ARENA_HEADER);
     memset(blocks, 0, sizeof blocks);
     memset(sizes, 0, sizeof sizes);
     for (int i = 0; i < MODEL_BLOCKS; i++) {
