@@ -13,33 +13,26 @@ static inline void gr_fetch_bytes(const void *from, unsigned bytes) {
     __builtin_prefetch((const void *)((uintptr_t)from + at));
 }
 
-// Addresses only: what is there may be gone by the time that they are fetched.
-typedef struct gr_needs {
-  const void *stack, *state, *hot, *next;
-} gr_needs;
-
-// The top of its stack, the head of its state, what its function has there, and
-// the one behind it in its queue, that it can be looked into when its turn
-// comes. It has been woken, and cannot run before the caller lets it.
-static inline gr_needs gr_needs_of(const gr_goroutine *g) {
-  gr_needs needs = {.state = g->current, .hot = g->hot, .next = g->next};
+// The top of its stack, the head of its state, and what its function has there.
+// It has been woken, and cannot run before the caller lets it.
+static inline void gr_fetch(const gr_goroutine *g) {
+  enum { STACK_BYTES = 512, STATE_BYTES = 256, HOT_BYTES = 2304 };
+  if (!g->current) // it has not begun
+    return;
 #ifndef GR_UCONTEXT
-  needs.stack = g->context.sp;
+  gr_fetch_bytes(g->context.sp, STACK_BYTES);
 #endif
-  return needs;
+  gr_fetch_bytes(g->current, STATE_BYTES);
+  if (g->hot)
+    gr_fetch_bytes(g->hot, HOT_BYTES);
 }
 
-static inline void gr_fetch(gr_needs needs) {
-  enum { STACK_BYTES = 512, STATE_BYTES = 256, HOT_BYTES = 2304 };
-  if (needs.next)
-    gr_fetch_bytes(needs.next, sizeof(gr_goroutine));
-  if (!needs.state) // it has not begun
-    return;
-  if (needs.stack)
-    gr_fetch_bytes(needs.stack, STACK_BYTES);
-  gr_fetch_bytes(needs.state, STATE_BYTES);
-  if (needs.hot)
-    gr_fetch_bytes(needs.hot, HOT_BYTES);
+// The same for the first of a queue, and itself for the next: when that is the
+// first it can be looked into at once.
+static inline void gr_fetch_ahead(const gr_goroutine *first) {
+  gr_fetch(first);
+  if (first->next)
+    gr_fetch_bytes(first->next, sizeof *first->next);
 }
 
 #endif

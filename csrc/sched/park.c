@@ -119,7 +119,7 @@ static unsigned ready_list(gr_goroutine *list, bool idle, bool expired) {
   for (gr_goroutine *g = list; g; g = next, count++) {
     next = g->next; // ours until it is runnable
     mark_runnable(g);
-    gr_fetch(gr_needs_of(g));
+    gr_fetch(g);
     if (g->bound && g->bound != w) {
       gr_ready_bound(g);
     } else {

@@ -83,11 +83,9 @@ static gr_goroutine *take_shared(gr_fifo *q) {
     return NULL;
   gr_lock_lock(&gr_the_sched.lock);
   gr_goroutine *g = gr_fifo_pop(q);
-  gr_needs needs = {0}; // of the next turn, likely
   if (q->first)
-    needs = gr_needs_of(q->first);
+    gr_fetch_ahead(q->first); // likely the next turn's
   gr_lock_unlock(&gr_the_sched.lock);
-  gr_fetch(needs);
   return g;
 }
 
