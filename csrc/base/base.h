@@ -30,6 +30,8 @@
 #define GR_CONTAINER(ptr, type, member)                                        \
   ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
+enum { GR_LINE_BYTES = 64 }; // of the caches, on most processors
+
 // On in every build: a broken invariant ends the process, loudly.
 #define GR_ASSERT(cond)                                                        \
   (GR_LIKELY(cond) ? (void)0 : gr_assert_failed(#cond, __FILE__, __LINE__))

@@ -2,21 +2,23 @@
 #include "base/heap.h"
 
 #include <stdlib.h>
+#include <string.h>
 
-enum { WAYS = 4, ROOM_MIN = 16 };
+// The siblings in slots 1 to 4 begin a cache line, and so do all others.
+enum { WAYS = 4, ROOM_MIN = 16, LINE = 64, BEFORE = WAYS - 1 };
 
 void gr_heap_init(gr_heap *heap) {
   *heap = (gr_heap){0};
 }
 
 void gr_heap_fini(gr_heap *heap) {
-  free(heap->slots);
+  free(heap->memory);
   gr_heap_init(heap);
 }
 
 static void put(gr_heap *heap, uint32_t i, gr_heap_slot slot) {
   heap->slots[i] = slot;
-  slot.node->place = i + 1;
+  heap->places[slot.entry] = i;
 }
 
 // Both move the hole at i to where `slot` belongs, and put it there.
@@ -47,29 +49,61 @@ static void sift_down(gr_heap *heap, uint32_t i, gr_heap_slot slot) {
   put(heap, i, slot);
 }
 
-bool gr_heap_push(gr_heap *heap, gr_heap_node *node) {
-  GR_ASSERT(node->place == 0);
-  if (heap->count == heap->room) {
-    uint32_t room = heap->room ? heap->room * 2 : ROOM_MIN;
-    void *slots = realloc(heap->slots, room * sizeof *heap->slots);
-    if (!slots)
-      return false;
-    heap->slots = slots;
-    heap->room = room;
+static bool grow(gr_heap *heap) {
+  uint32_t room = heap->room ? heap->room * 2 : ROOM_MIN;
+  size_t slots_bytes = (BEFORE + (size_t)room) * sizeof *heap->slots;
+  size_t each = sizeof *heap->nodes + sizeof *heap->places;
+  size_t bytes = (slots_bytes + room * each + LINE - 1) / LINE * LINE;
+  gr_heap_slot *memory = aligned_alloc(LINE, bytes);
+  if (!memory)
+    return false;
+  gr_heap_slot *slots = memory + BEFORE;
+  gr_heap_node **nodes = (void *)(slots + room);
+  uint32_t *places = (void *)(nodes + room);
+  if (heap->count > 0) {
+    memcpy(slots, heap->slots, heap->count * sizeof *slots);
+    memcpy(nodes, heap->nodes, heap->count * sizeof *nodes);
+    memcpy(places, heap->places, heap->count * sizeof *places);
   }
-  sift_up(heap, heap->count++, (gr_heap_slot){node->key, node});
+  for (uint32_t i = heap->count; i < room; i++)
+    slots[i].entry = i; // it was full: all entries before are in use
+  free(heap->memory);
+  *heap = (gr_heap){slots, nodes, places, heap->count, room, memory};
   return true;
 }
 
-void gr_heap_remove(gr_heap *heap, gr_heap_node *node) {
-  GR_ASSERT(node->place != 0 && heap->slots[node->place - 1].node == node);
-  uint32_t i = node->place - 1;
+bool gr_heap_push(gr_heap *heap, gr_heap_node *node) {
+  GR_ASSERT(node->entry == 0);
+  if (heap->count == heap->room && !grow(heap))
+    return false;
+  uint32_t i = heap->count++, entry = heap->slots[i].entry;
+  heap->nodes[entry] = node;
+  node->entry = entry + 1;
+  sift_up(heap, i, (gr_heap_slot){node->key, entry});
+  return true;
+}
+
+static void remove_at(gr_heap *heap, uint32_t i) {
+  uint32_t entry = heap->slots[i].entry;
   gr_heap_slot last = heap->slots[--heap->count];
-  node->place = 0;
-  if (last.node == node)
+  heap->slots[heap->count].entry = entry; // it is free
+  if (i == heap->count)
     return;
   if (i > 0 && heap->slots[(i - 1) / WAYS].key > last.key)
     sift_up(heap, i, last);
   else
     sift_down(heap, i, last);
+}
+
+void gr_heap_remove(gr_heap *heap, gr_heap_node *node) {
+  uint32_t entry = node->entry - 1;
+  GR_ASSERT(node->entry != 0 && heap->nodes[entry] == node);
+  node->entry = 0;
+  remove_at(heap, heap->places[entry]);
+}
+
+gr_heap_node *gr_heap_pop(gr_heap *heap) {
+  gr_heap_node *node = gr_heap_at(heap, 0);
+  remove_at(heap, 0);
+  return node;
 }

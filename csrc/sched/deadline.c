@@ -2,6 +2,7 @@
 #include "sched/deadline.h"
 
 #include "sched/family.h"
+#include "sched/fetch.h"
 #include "sched/goroutine.h"
 #include "sched/sched.h"
 
@@ -16,8 +17,7 @@ void gr_deadlines_fini(gr_deadlines *deadlines) {
 }
 
 static void publish_locked(gr_deadlines *deadlines) {
-  gr_heap_node *first = gr_heap_first(&deadlines->heap);
-  uint64_t earliest = first ? first->key : GR_NEVER;
+  uint64_t earliest = gr_heap_least(&deadlines->heap, GR_NEVER);
   if (earliest != gr_deadlines_earliest(deadlines))
     atomic_store(&deadlines->earliest_ns, earliest);
 }
@@ -66,7 +66,7 @@ bool gr_deadline_clear(gr_deadline *deadline) {
     return false;
   gr_family *f = deadline->family;
   gr_lock_lock(&home->lock);
-  bool was_set = deadline->node.place != 0;
+  bool was_set = deadline->node.entry != 0;
   if (was_set) {
     gr_heap_remove(&home->heap, &deadline->node);
     publish_locked(home);
@@ -86,15 +86,16 @@ typedef struct batch {
   unsigned woken_count, alarm_count;
 } batch;
 
-static void take_out_locked(gr_deadlines *deadlines, gr_deadline *d, batch *b) {
-  gr_heap_remove(&deadlines->heap, &d->node);
+// Has been taken out.
+static void claim_locked(gr_deadline *d, batch *b) {
   if (!d->g) {
     d->hold(d);
     b->alarms[b->alarm_count++] = d;
     return;
   }
   // The goroutine takes this lock before it leaves the wait, so that `d` is
-  // there until we let it go.
+  // there until we let it go; but if we win, it does not leave it before it is
+  // made runnable, and `d` is not touched any more.
   if (gr_wait_claim(d->g, d->ticket, GR_CLAIM_TIMEOUT))
     b->woken[b->woken_count++] = d->g;
 }
@@ -107,20 +108,32 @@ static void fire_alarms(batch *b, uint64_t now_ns) {
   }
 }
 
+// What has expired is in no cache: it is fetched, all at once, before any of it
+// is looked at.
+static unsigned take_expired_locked(gr_deadlines *deadlines, uint64_t now_ns,
+                                    batch *b) {
+  gr_deadline *expired[BATCH];
+  unsigned count = 0;
+  while (count < BATCH && gr_heap_least(&deadlines->heap, GR_NEVER) <= now_ns) {
+    gr_heap_node *node = gr_heap_pop(&deadlines->heap);
+    gr_deadline *d = expired[count++] = GR_CONTAINER(node, gr_deadline, node);
+    gr_fetch_wait(d);
+  }
+  for (unsigned i = 0; i < count; i++) {
+    expired[i]->node.entry = 0;
+    claim_locked(expired[i], b);
+  }
+  return count;
+}
+
 unsigned gr_deadlines_fire(gr_deadlines *deadlines, uint64_t now_ns,
                            void (*ready)(gr_goroutine *list)) {
   unsigned fired = 0, in_batch;
   do {
     batch b;
-    b.woken_count = b.alarm_count = in_batch = 0;
+    b.woken_count = b.alarm_count = 0;
     gr_lock_lock(&deadlines->lock);
-    while (in_batch < BATCH) {
-      gr_heap_node *first = gr_heap_first(&deadlines->heap);
-      if (!first || first->key > now_ns)
-        break;
-      take_out_locked(deadlines, GR_CONTAINER(first, gr_deadline, node), &b);
-      in_batch++;
-    }
+    in_batch = take_expired_locked(deadlines, now_ns, &b);
     publish_locked(deadlines);
     gr_lock_unlock(&deadlines->lock);
 
@@ -146,9 +159,11 @@ void gr_deadlines_fire_family(gr_deadlines *deadlines, gr_family *family) {
     gr_lock_lock(&deadlines->lock);
     gr_heap *heap = &deadlines->heap;
     for (uint32_t i = 0; i < heap->count && b.alarm_count < BATCH; i++) {
-      gr_deadline *d = GR_CONTAINER(heap->slots[i].node, gr_deadline, node);
-      if (!d->g && d->family == family)
-        take_out_locked(deadlines, d, &b);
+      gr_deadline *d = GR_CONTAINER(gr_heap_at(heap, i), gr_deadline, node);
+      if (d->g || d->family != family)
+        continue;
+      gr_heap_remove(heap, &d->node);
+      claim_locked(d, &b);
     }
     publish_locked(deadlines);
     gr_lock_unlock(&deadlines->lock);

@@ -27,6 +27,11 @@ static inline void gr_fetch(const gr_goroutine *g) {
     gr_fetch_bytes(g->hot, HOT_BYTES);
 }
 
+// What waking a goroutine takes of itself, given the deadline of its wait.
+static inline void gr_fetch_wait(const gr_deadline *d) {
+  gr_fetch_bytes(GR_CONTAINER(d, gr_goroutine, deadline), 192);
+}
+
 // The same for the first of a queue, and itself for the next: when that is the
 // first it can be looked into at once.
 static inline void gr_fetch_ahead(const gr_goroutine *first) {

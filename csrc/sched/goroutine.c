@@ -6,8 +6,8 @@
 #include "base/cache.h"
 #include "sched/sched.h"
 
-static gr_cache goroutines =
-    GR_CACHE(GR_SHELF_GOROUTINES, sizeof(gr_goroutine), 16384);
+static gr_cache goroutines = GR_CACHE(GR_SHELF_GOROUTINES, sizeof(gr_goroutine),
+                                      _Alignof(gr_goroutine), 16384);
 
 static void begin(void *arg) {
   gr_goroutine *g = arg;
@@ -42,6 +42,7 @@ gr_goroutine *gr_goroutine_new(void (*entry)(gr_goroutine *g), void *owner,
 
 void gr_goroutine_prepare(gr_goroutine *g) {
   gr_stack *stack = g->stack = gr_stack_take();
+  g->watched = gr_stack_watched(stack);
   // The header lies at the stack's end.
   gr_context_init(&g->context, stack->base,
                   (size_t)((char *)stack - stack->base), begin, g);

@@ -86,16 +86,30 @@ typedef uint32_t gr_ticket;
 
 typedef struct gr_goroutine gr_goroutine;
 
+// What is used at each switch and each wait is in the first three cache lines:
+// of many goroutines, most are in no cache when they are woken.
 struct gr_goroutine {
-  gr_context context;
+  // To wake it, and to switch to it.
+  _Alignas(GR_LINE_BYTES) gr_context context;
   gr_stack *stack;    // NULL for a main goroutine, and until it first runs
   gr_goroutine *next; // in a queue
 
   atomic_uint status; // gr_goroutine_status; release, acquire by wakers
   atomic_uint claim;  // serial number << 3 | GR_CLAIM_...
-
   // How many read it; see examine.h. And the highest bit: its family has ended.
   atomic_uint examined;
+  // What it has to be told: GR_STRUCK_... Set by anybody; see sync/cancel.c.
+  atomic_uint struck;
+
+  // The worker whose thread it must run on, or NULL. Written by the goroutine.
+  gr_worker *bound;
+  // The coroutine that runs, which is the one to arm. Written by the goroutine
+  // and by nobody else; read by the signal handler on its thread, and by dumps
+  // while it waits.
+  lua_State *volatile current;
+  const char *hot; // what its function has in its state, or NULL; see fetch.h
+
+  gr_deadline deadline; // of the present wait
 
   // Written by the owner of the claim, before it makes the goroutine runnable.
   void *woken_by;
@@ -104,52 +118,44 @@ struct gr_goroutine {
   // select, the task that is joined, the object of sync, the entry of a map.
   // Valid while the goroutine waits, and then until it has left the function
   // that waited.
+  const void *wait_object;
+  uint64_t wait_since_ns;          // by the coarse clock
   _Atomic(gr_wait_kind) wait_kind; // relaxed, as the next
   atomic_bool wait_is_timed;       // it has a deadline
-  const void *wait_object;
-  uint64_t wait_since_ns; // by the coarse clock
+  bool is_main;
+  // Its own: `foreign` for good, since there is such code in its state.
+  bool has_c_modules;
+  // It has C code loaded that is not the standard library's or ours, which may
+  // block its thread unannounced: it does not run on the thread of a main.
+  atomic_bool foreign;
+  // The goroutine's own. Its present wait is not ended by what `struck` told
+  // when it had this value; by what has come later, it is. 0: by anything.
+  unsigned ignored;
+  uint32_t waits; // how many it has begun; its own
+  // It goes on with the rest of a slice: how much of that it has had. Its
+  // queue's.
+  uint64_t had_ns;
+  // CPU time: only counted where there is a limit (not 0). Written by the
+  // thread that runs it; read by the monitor. `since` is of that thread.
+  _Atomic(uint64_t) cpu_limit_ns;
+  const uint64_t *watched; // the last word of a stack without a guard, or NULL
 
-  gr_deadline deadline; // of the present wait
+  // The rest.
+  _Atomic(uint64_t) cpu_used_ns, cpu_since_ns;
 
   // The ticket of its last wait before it was last made to give way, or
   // GR_NEW. Its own; relaxed, for the monitor reads it.
   atomic_uint computed_since;
-
-  // It goes on with the rest of a slice: how much of that it has had. Its
-  // queue's.
-  uint64_t had_ns;
-
-  // The worker whose thread it must run on, or NULL. Written by the goroutine.
-  gr_worker *bound;
   uint32_t bound_count; // lock_thread calls not yet undone
-  bool is_main;
-  bool may_move;    // of a main: its thread is the process's first
+  bool may_move;        // of a main: its thread is the process's first
   bool is_over;     // of a main: it has ended, and goes on without scheduler
   atomic_bool ends; // its family has ended, and it runs to leave
-  // It has C code loaded that is not the standard library's or ours, which may
-  // block its thread unannounced: it does not run on the thread of a main.
-  atomic_bool foreign;
-
-  bool is_lean; // its own: its state is not full, see lib/state.c
-
-  // Its own: `foreign` for good, since there is such code in its state.
-  bool has_c_modules;
-
+  bool is_lean;     // its own: its state is not full, see lib/state.c
   uint32_t traced_wake; // the tracer's; its owner's
 
   void (*entry)(gr_goroutine *g);
   void *owner; // the task, for the layers above
 
-  // CPU time: only counted where there is a limit (not 0). Written by the
-  // thread that runs it; read by the monitor. `since` is of that thread.
-  _Atomic(uint64_t) cpu_limit_ns, cpu_used_ns, cpu_since_ns;
-
-  // What it has to be told: GR_STRUCK_... Set by anybody; see sync/cancel.c.
-  atomic_uint struck;
-  // The goroutine's own. Its present wait is not ended by what `struck` told
-  // when it had this value; by what has come later, it is. 0: by anything.
-  unsigned ignored;
-  uint32_t waits;                // how many it has begun
   struct gr_cancel_scope *scope; // the innermost; changed by itself
   gr_link scope_link;            // guarded by the lock of all scopes
 
@@ -157,11 +163,6 @@ struct gr_goroutine {
   // Mutexes it holds. Its own; too high after one was freed while it held it.
   uint32_t held;
   lua_State *L; // its state's main thread; written before it runs
-  // The coroutine that runs, which is the one to arm. Written by the goroutine
-  // and by nobody else; read by the signal handler on its thread, and by dumps
-  // while it waits.
-  lua_State *volatile current;
-  const char *hot; // what its function has in its state, or NULL; see fetch.h
   // The signal handler's on its thread: what it armed last, how long that took.
   lua_State *armed;
   uint64_t arming_ns;

@@ -293,7 +293,8 @@ void gr_park(gr_wait_kind kind, const void *object, uint64_t deadline_ns,
   g->wait_object = object;
   g->wait_since_ns = gr_coarse_now();
   switch_away(commit_park, &p);
-  if (deadline_ns != GR_NEVER)
+  // Which has fired, it was taken out before.
+  if (deadline_ns != GR_NEVER && gr_wait_reason(g) != GR_CLAIM_TIMEOUT)
     gr_deadline_clear(&g->deadline);
 }
 

@@ -453,8 +453,7 @@ static void finish_switch(gr_worker *w) {
   atomic_store_explicit(&w->blocking, false, memory_order_relaxed);
   if (GR_UNLIKELY(is_limited(g)))
     count_cpu(g);
-  if (g->stack)
-    GR_ASSERT(gr_stack_is_intact(g->stack));
+  GR_ASSERT(gr_stack_is_intact(g->watched));
   const gr_tracer *tracer = gr_tracer_now();
   if (GR_UNLIKELY(tracer != NULL))
     tracer->leaves(w, g, gr_why_it_leaves(w, g));

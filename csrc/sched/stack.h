@@ -47,9 +47,15 @@ void gr_stack_count(uint32_t *all, uint32_t *unguarded);
 // True when `address` lies in the guard page below the stack.
 bool gr_stack_is_guard(const gr_stack *stack, const void *address);
 
-// False when a stack without a guard has been overrun.
-static inline bool gr_stack_is_intact(const gr_stack *stack) {
-  return stack->guarded || *(const volatile uint64_t *)stack->base == 0;
+// The word that stays 0 in a stack without a guard until that is overrun; NULL
+// if there is a guard.
+static inline const uint64_t *gr_stack_watched(const gr_stack *stack) {
+  return stack->guarded ? NULL : (const uint64_t *)stack->base;
+}
+
+// False when such a stack has been overrun.
+static inline bool gr_stack_is_intact(const uint64_t *watched) {
+  return GR_LIKELY(!watched) || *(const volatile uint64_t *)watched == 0;
 }
 
 #endif

@@ -79,7 +79,7 @@ void gr_timer_retain(gr_timer *t) {
 void gr_timer_release(gr_timer *t) {
   if (!gr_refs_release(&t->refs))
     return;
-  GR_ASSERT(t->alarm.node.place == 0);
+  GR_ASSERT(t->alarm.node.entry == 0);
   if (t->free_arg)
     t->free_arg(t->arg);
   free(t);

@@ -67,7 +67,7 @@ static void run_all(void) {
       done[i] = current < 0;
     }
   for (int i = 0; i < CONTEXTS; i++) {
-    CHECK(gr_stack_is_intact(stacks[i]));
+    CHECK(gr_stack_is_intact(gr_stack_watched(stacks[i])));
     gr_context_fini(&contexts[i]);
     gr_stack_free(stacks[i]);
   }
@@ -118,8 +118,8 @@ int main(void) {
   gr_stack *stack = gr_stack_new();
   while (stack && stack->guarded)
     stack = gr_stack_new();
-  CHECK(stack && gr_stack_is_intact(stack));
+  CHECK(stack && gr_stack_is_intact(gr_stack_watched(stack)));
   memset(stack->base, 1, 64);
-  CHECK(!gr_stack_is_intact(stack));
+  CHECK(!gr_stack_is_intact(gr_stack_watched(stack)));
   puts("context: ok");
 }

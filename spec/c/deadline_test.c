@@ -60,7 +60,7 @@ static void test_order(gr_random *r) {
 static void fire_next_elsewhere(gr_deadline *alarm, uint64_t now_ns) {
   long i = alarm - alarms;
   fired[i]++;
-  if (i % 2 || i + 1 == ALARMS || alarms[i + 1].node.place != 0)
+  if (i % 2 || i + 1 == ALARMS || alarms[i + 1].node.entry != 0)
     return; // of the next batch, or left alone
   CHECK(gr_deadline_set(&other, &alarms[i + 1], now_ns));
   CHECK(gr_deadlines_fire(&other, now_ns, no_goroutine) == 1);

@@ -7,16 +7,35 @@
 
 enum { COUNT = 2000 };
 
+// By either way in turn.
 static void check_order(gr_heap *heap) {
   uint64_t last = 0;
-  gr_heap_node *first;
-  while ((first = gr_heap_first(heap))) {
-    CHECK(first->key >= last);
+  for (uint32_t count = heap->count; count > 0; count--) {
+    CHECK(heap->count == count);
+    gr_heap_node *first = gr_heap_at(heap, 0);
+    CHECK(first->key == gr_heap_least(heap, 7) && first->key >= last);
     last = first->key;
-    gr_heap_remove(heap, first);
-    CHECK(first->place == 0);
+    if (count % 2) {
+      gr_heap_remove(heap, first);
+    } else {
+      uint32_t entry = first->entry;
+      CHECK(gr_heap_pop(heap) == first);
+      CHECK(first->entry == entry && entry != 0); // not touched
+      first->entry = 0;
+    }
+    CHECK(first->entry == 0);
   }
-  CHECK(heap->count == 0);
+  CHECK(gr_heap_least(heap, 7) == 7);
+}
+
+// All that are in it are known by their entries, and by no others'.
+static void check_entries(gr_heap *heap) {
+  for (uint32_t i = 0; i < heap->count; i++) {
+    gr_heap_node *node = gr_heap_at(heap, i);
+    CHECK(node->entry == heap->slots[i].entry + 1);
+    CHECK(heap->places[node->entry - 1] == i);
+    CHECK(node->key == heap->slots[i].key);
+  }
 }
 
 int main(void) {
@@ -33,6 +52,7 @@ int main(void) {
     for (int i = 0; i < COUNT; i++)
       if (gr_random_below(&random, 3) == 0)
         gr_heap_remove(&heap, &nodes[i]);
+    check_entries(&heap);
     check_order(&heap);
   }
   gr_heap_fini(&heap);
