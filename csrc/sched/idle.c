@@ -16,7 +16,8 @@
 #include "sched/preempt.h"
 
 enum {
-  SEARCH_NS = 50000, // how long to look before going to sleep
+  SEARCH_NS = 50000, // how long to look before going to sleep, at most,
+  SEARCH_LESS = 5,   // and by how many powers of two less, at least
   RIPE_NS = 15000,   // what stays in a next slot for so long may be stolen
   COMPANY = 8,       // so many deadlines between two sleeps are many,
   DENSE_NS = 200000, // if they are no further from each other
@@ -220,6 +221,17 @@ static bool start_searching(gr_worker *w, gr_processor *p) {
   return true;
 }
 
+// A search pays where work comes while it lasts, or would have come had it
+// lasted for longer. Where it does not, it is half as long the next time: who
+// sleeps for some deadline every tenth of a millisecond would search for half
+// of the time.
+static void note_search(gr_processor *p, bool pays) {
+  if (pays)
+    p->searches_less = 0;
+  else if (p->searches_less < SEARCH_LESS)
+    p->searches_less++;
+}
+
 // Looks at all queues, and for a while longer if it may; but not by itself if
 // it looks again soon, after a sleep for several deadlines. NULL also when
 // there is something in a queue that everybody may take from; *woken when an
@@ -227,19 +239,25 @@ static bool start_searching(gr_worker *w, gr_processor *p) {
 // then.
 static gr_goroutine *search(gr_worker *w, gr_processor *p, bool *woken) {
   sighting seen = {0};
-  uint64_t now_ns = gr_now_ns(), end_ns = now_ns + SEARCH_NS;
-  bool patient = w->searching || (p->company_ns == 0 && start_searching(w, p));
+  gr_goroutine *g = NULL;
+  bool is_asked = w->searching;
+  bool patient = is_asked || (p->company_ns == 0 && start_searching(w, p));
+  uint64_t now_ns = gr_now_ns();
+  uint64_t end_ns =
+      now_ns + (is_asked ? SEARCH_NS : SEARCH_NS >> p->searches_less);
   do {
-    gr_goroutine *g = steal(p, &seen, now_ns);
-    if (g)
-      return g;
+    if ((g = steal(p, &seen, now_ns)))
+      break;
     for (int i = 0; i < 20 && !has_shared_work(w); i++)
       gr_cpu_relax();
     *woken = patient && gr_poller_collect(&p->poller, true);
     now_ns = gr_now_ns();
   } while (patient && !*woken && !has_shared_work(w) && now_ns < end_ns &&
            gr_deadlines_earliest(&p->deadlines) > now_ns);
-  return NULL;
+  bool has_it = atomic_load_explicit(&w->p, memory_order_relaxed) == p;
+  if (patient && !is_asked && has_it)
+    note_search(p, g || *woken || has_shared_work(w));
+  return g;
 }
 
 // --- sleeping ---
@@ -284,8 +302,11 @@ static bool announce(gr_worker *w, gr_processor *p, gr_goroutine **victim) {
 }
 
 // The processor is in use again, by whatever it was woken.
-static void withdraw(gr_worker *w, gr_processor *p) {
+static void withdraw(gr_worker *w, gr_processor *p, uint64_t since_ns) {
+  enum { WAKING_NS = SEARCH_NS }; // what that takes
   gr_lock_lock(&gr_the_sched.lock);
+  if (p->woken_to_search && gr_now_ns() - since_ns < SEARCH_NS + WAKING_NS)
+    note_search(p, true);
   if (p->is_idle)
     gr_remove_idle_locked(p);
   else if (p->woken_to_search)
@@ -363,16 +384,17 @@ gr_goroutine *gr_idle(gr_worker *w) {
     return g;
 
   gr_goroutine *victim = NULL;
+  uint64_t since_ns = gr_now_ns();
   if (w->searching)
     gr_stop_searching(w, false);
   if (!announce(w, p, &victim))
     return NULL;
   atomic_thread_fence(memory_order_seq_cst);
   if (!victim && sees_work(w, p))
-    p->company_ns = 0; // it is to search until it has that
+    p->company_ns = p->searches_less = 0; // it is to search until it has that
   else if (!victim)
     gr_loop_run(&p->loop, wake_at(p));
-  withdraw(w, p);
+  withdraw(w, p, since_ns);
   note_sleep(p);
   if (victim)
     gr_ready_woken(victim);

@@ -48,6 +48,8 @@ struct gr_processor {
   uint64_t turn_ns;    // what turns took between its last sleeps
   unsigned fired;      // deadlines, since it last slept
   uint64_t company_ns; // for so long it lets one wait for others; see idle.c
+  // By so many powers of two shorter it searches, for it has been in vain.
+  unsigned searches_less;
   gr_random random;
   // For what goes into the next slot: after a wait, and new.
   gr_patience ready_patience, start_patience;
