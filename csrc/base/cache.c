@@ -62,17 +62,11 @@ static void give(gr_cache *cache, void **objects, unsigned count) {
     free(objects[given]);
 }
 
-static void *make(const gr_cache *cache) {
-  if (cache->align <= _Alignof(max_align_t)) // which costs less
-    return malloc(cache->bytes);
-  return aligned_alloc(cache->align, cache->bytes);
-}
-
 void *gr_cache_get(gr_cache *cache) {
   gr_shelf *shelf = gr_shelf_find(cache->shelf);
   void *object = shelf && shelf->count > 0 ? shelf->objects[--shelf->count]
                                            : take(cache, shelf);
-  return object ? object : make(cache);
+  return object ? object : malloc(cache->bytes);
 }
 
 void *gr_cache_get_zeroed(gr_cache *cache) {

@@ -14,15 +14,15 @@
 
 typedef struct gr_cache {
   gr_lock lock;
-  gr_shelf_number shelf; // constant, as are the next three
-  size_t bytes, align;
+  gr_shelf_number shelf; // constant, as are the next two
+  size_t bytes;
   unsigned max;   // so many may be free, besides those on shelves
   unsigned count; // guarded by lock, as is first
   struct gr_cached *first;
 } gr_cache;
 
-#define GR_CACHE(shelf, bytes, align, max)                                     \
-  { GR_LOCK_STATIC(GR_RANK_LEAF), shelf, bytes, align, max, 0, NULL }
+#define GR_CACHE(shelf, bytes, max)                                            \
+  { GR_LOCK_STATIC(GR_RANK_LEAF), shelf, bytes, max, 0, NULL }
 
 // What is in it is not known; NULL when out of memory.
 void *gr_cache_get(gr_cache *cache);

@@ -19,7 +19,7 @@ typedef enum gr_lock_rank {
   GR_RANK_COND,      // a waiter lets its mutex go while it is held
   GR_RANK_SYNC,      // mutexes and the like
   GR_RANK_CHANNEL,   // several may be held, in address order
-  GR_RANK_DEADLINES, // a processor's heap of deadlines
+  GR_RANK_DEADLINES, // a processor's calendar of deadlines
   GR_RANK_SCHED,     // the scheduler's one lock
   GR_RANK_LEAF,      // nothing is locked while such a one is held
 } gr_lock_rank;

@@ -238,7 +238,7 @@ static int group_close(lua_State *L) {
   gr_status status;
   if (is_failing(L))
     cancel_rest(group);
-  gr_self()->waits++;
+  gr_wait_count(L, gr_self());
   do
     status = close_once(group);
   while (status == GR_CANCELLED ||

@@ -367,10 +367,20 @@ void gr_cancel_at_wait(lua_State *L);
 // The same in a hook that has fired so many instructions after it was set.
 void gr_cancel_in_hook(lua_State *L, int count);
 
+// A goroutine has begun; and it has got into the swing. It finds out which
+// memory it uses: see value/hot.h.
+enum { GR_LOOKS_AT = 2, GR_LOOKS_AGAIN_AT = 16 };
+void gr_run_find_hot(lua_State *L);
+
+static inline void gr_wait_count(lua_State *L, gr_goroutine *g) {
+  if (GR_UNLIKELY(++g->waits == g->looks_at))
+    gr_run_find_hot(L);
+}
+
 // Each waiting call begins with it, holding nothing.
 static inline void gr_wait_point(lua_State *L) {
   gr_goroutine *g = gr_self();
-  g->waits++;
+  gr_wait_count(L, g);
   g->ignored = 0;
   if (GR_UNLIKELY(atomic_load_explicit(&g->struck, memory_order_relaxed)))
     gr_cancel_at_wait(L);

@@ -364,11 +364,20 @@ static void body(gr_goroutine *g) {
   lua_State *L = gr_state_new(&at, life.task->memory_limit, life.task->call);
   if (L) {
     g->L = L;
-    g->hot = gr_image_own_part(&at);
+    g->hot = gr_image_hot(&at, &g->memory);
+    if (gr_image_looks_for_hot(&at))
+      g->looks_at = GR_LOOKS_AT;
     g->current = L;
     live(L, &life);
   }
   end(L, &life);
+}
+
+void gr_run_find_hot(lua_State *L) {
+  gr_goroutine *g = gr_self();
+  bool again = g->waits == GR_LOOKS_AGAIN_AT;
+  gr_image_find_hot(L, again);
+  g->looks_at = again ? 0 : GR_LOOKS_AGAIN_AT;
 }
 
 gr_goroutine *gr_run_prepare(gr_block *call, const gr_run_options *o,

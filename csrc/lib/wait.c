@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // How waits end, in Lua's terms.
 #include <stdio.h>
+#include <string.h>
 
 #include "lib/lib.h"
 
@@ -36,7 +37,9 @@ bool gr_wait_again(lua_State *L, gr_status status) {
 
 int gr_push_failure(lua_State *L, gr_status status) {
   lua_pushnil(L);
-  lua_pushstring(L, status == GR_CLOSED ? "closed" : "timeout");
+  const char *why = status == GR_CLOSED ? "closed" : "timeout";
+  lua_pushlstring(L, why, strlen(why)); // lua_pushstring compares it with some
+                                        // that it has had, in no cache
   return 2;
 }
 

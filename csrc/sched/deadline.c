@@ -8,16 +8,16 @@
 
 void gr_deadlines_init(gr_deadlines *deadlines) {
   gr_lock_init(&deadlines->lock, GR_RANK_DEADLINES);
-  gr_heap_init(&deadlines->heap);
+  gr_calendar_init(&deadlines->calendar);
   atomic_init(&deadlines->earliest_ns, GR_NEVER);
 }
 
 void gr_deadlines_fini(gr_deadlines *deadlines) {
-  gr_heap_fini(&deadlines->heap);
+  gr_calendar_fini(&deadlines->calendar);
 }
 
 static void publish_locked(gr_deadlines *deadlines) {
-  uint64_t earliest = gr_heap_least(&deadlines->heap, GR_NEVER);
+  uint64_t earliest = gr_calendar_least(&deadlines->calendar, GR_NEVER);
   if (earliest != gr_deadlines_earliest(deadlines))
     atomic_store(&deadlines->earliest_ns, earliest);
 }
@@ -27,8 +27,8 @@ static void leave_family(gr_family *f) {
     atomic_fetch_sub(&f->sources, 1);
 }
 
-// False: it is over. The heap's lock is held, which gr_deadlines_fire_family
-// takes after that was set.
+// False: it is over. The calendar's lock is held, which
+// gr_deadlines_fire_family takes after that was set.
 static bool join_family(gr_deadline *alarm) {
   gr_goroutine *g = alarm->family ? NULL : gr_self();
   if (g)
@@ -50,7 +50,7 @@ bool gr_deadline_set(gr_deadlines *home, gr_deadline *deadline,
   deadline->node.key = when_ns;
   bool counts = !deadline->g;
   bool done = !counts || join_family(deadline);
-  if (done && !gr_heap_push(&home->heap, &deadline->node)) {
+  if (done && !gr_calendar_push(&home->calendar, &deadline->node)) {
     done = false;
     if (counts)
       leave_family(deadline->family);
@@ -64,11 +64,11 @@ bool gr_deadline_clear(gr_deadline *deadline) {
   gr_deadlines *home = deadline->home;
   if (!home)
     return false;
-  gr_family *f = deadline->family;
+  gr_family *f = deadline->g ? NULL : deadline->family;
   gr_lock_lock(&home->lock);
   bool was_set = deadline->node.entry != 0;
   if (was_set) {
-    gr_heap_remove(&home->heap, &deadline->node);
+    gr_calendar_remove(&home->calendar, &deadline->node);
     publish_locked(home);
   }
   gr_lock_unlock(&home->lock);
@@ -79,7 +79,7 @@ bool gr_deadline_clear(gr_deadline *deadline) {
 
 enum { BATCH = 64 };
 
-// What has been taken out of a heap, to be done without its lock.
+// What has been taken out of a calendar, to be done without its lock.
 typedef struct batch {
   gr_goroutine *woken[BATCH];
   gr_deadline *alarms[BATCH]; // not linked: others may take one out, too
@@ -89,7 +89,7 @@ typedef struct batch {
 // Has been taken out.
 static void claim_locked(gr_deadline *d, batch *b) {
   if (!d->g) {
-    d->hold(d);
+    d->type->hold(d);
     b->alarms[b->alarm_count++] = d;
     return;
   }
@@ -103,7 +103,7 @@ static void claim_locked(gr_deadline *d, batch *b) {
 static void fire_alarms(batch *b, uint64_t now_ns) {
   for (unsigned i = 0; i < b->alarm_count; i++) {
     gr_family *f = b->alarms[i]->family;
-    b->alarms[i]->fire(b->alarms[i], now_ns); // it may be gone then
+    b->alarms[i]->type->fire(b->alarms[i], now_ns); // it may be gone then
     leave_family(f);
   }
 }
@@ -114,8 +114,9 @@ static unsigned take_expired_locked(gr_deadlines *deadlines, uint64_t now_ns,
                                     batch *b) {
   gr_deadline *expired[BATCH];
   unsigned count = 0;
-  while (count < BATCH && gr_heap_least(&deadlines->heap, GR_NEVER) <= now_ns) {
-    gr_heap_node *node = gr_heap_pop(&deadlines->heap);
+  while (count < BATCH &&
+         gr_calendar_least(&deadlines->calendar, GR_NEVER) <= now_ns) {
+    gr_calendar_node *node = gr_calendar_pop(&deadlines->calendar);
     gr_deadline *d = expired[count++] = GR_CONTAINER(node, gr_deadline, node);
     gr_fetch_wait(d);
   }
@@ -151,18 +152,18 @@ unsigned gr_deadlines_fire(gr_deadlines *deadlines, uint64_t now_ns,
   return fired;
 }
 
-// Removing moves others about in the heap: what was not met is, the next time.
 void gr_deadlines_fire_family(gr_deadlines *deadlines, gr_family *family) {
   batch b;
   do {
     b.alarm_count = 0;
     gr_lock_lock(&deadlines->lock);
-    gr_heap *heap = &deadlines->heap;
-    for (uint32_t i = 0; i < heap->count && b.alarm_count < BATCH; i++) {
-      gr_deadline *d = GR_CONTAINER(gr_heap_at(heap, i), gr_deadline, node);
-      if (d->g || d->family != family)
+    gr_calendar *calendar = &deadlines->calendar;
+    for (uint32_t i = 0; i < calendar->room && b.alarm_count < BATCH; i++) {
+      gr_calendar_node *node = gr_calendar_at(calendar, i);
+      gr_deadline *d = node ? GR_CONTAINER(node, gr_deadline, node) : NULL;
+      if (!d || d->g || d->family != family)
         continue;
-      gr_heap_remove(heap, &d->node);
+      gr_calendar_remove(calendar, node);
       claim_locked(d, &b);
     }
     publish_locked(deadlines);

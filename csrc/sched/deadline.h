@@ -1,41 +1,47 @@
 // SPDX-License-Identifier: MIT
-// Deadlines: things to be done at a point in time. Each processor has a heap
-// of them; a deadline stays in the heap in which it was set. Whoever finds it
-// expired runs it: the processor's worker when it has nothing better to do, or
-// the monitor while that computes.
+// Deadlines: things to be done at a point in time. Each processor has a
+// calendar of them; a deadline stays in that in which it was set. Whoever finds
+// it expired runs it: the processor's worker when it has nothing better to do,
+// or the monitor while that computes.
 #ifndef GR_DEADLINE_H
 #define GR_DEADLINE_H
 
 #include "base/base.h"
-#include "base/heap.h"
+#include "base/calendar.h"
 #include "base/lock.h"
 
 typedef struct gr_goroutine gr_goroutine;
 typedef struct gr_deadline gr_deadline;
 typedef struct gr_deadlines gr_deadlines;
 
+typedef struct gr_alarm_type {
+  void (*hold)(gr_deadline *deadline);
+  void (*fire)(gr_deadline *deadline, uint64_t now_ns);
+} gr_alarm_type;
+
 // A deadline is one of two kinds:
 //   a wait's   `g` is set: the wait with this ticket times out
 //   an alarm   `fire` is called, with no lock held. What it lives in must stay
-//              until then: `hold` is called under the heap's lock when it is
-//              taken out, and may keep it alive; `fire` lets it go. It may be
-//              set anew before it has been called, and fire twice then. It
+//              until then: `hold` is called under the calendar's lock when it
+//              is taken out, and may keep it alive; `fire` lets it go. It may
+//              be set anew before it has been called, and fire twice then. It
 //              is of the family of the goroutine that first sets it, and counts
 //              as one of its sources until it is cleared or has been fired.
 struct gr_deadline {
-  gr_heap_node node;  // first; key is the time in ns
-  gr_deadlines *home; // constant while set
+  gr_calendar_node node; // first; key is the time in ns
+  gr_deadlines *home;    // constant while set
   gr_goroutine *g;
-  uint32_t ticket;
-  struct gr_family *family; // of an alarm
-  void (*hold)(gr_deadline *deadline);
-  void (*fire)(gr_deadline *deadline, uint64_t now_ns);
+  union {
+    uint32_t ticket;
+    struct gr_family *family; // of an alarm
+  };
+  const gr_alarm_type *type; // of an alarm
 };
 
 struct gr_deadlines {
   gr_lock lock;
-  gr_heap heap; // guarded by lock
-  // The smallest time in the heap, or GR_NEVER. Written under the lock; read
+  gr_calendar calendar; // guarded by lock
+  // The smallest time in it, or GR_NEVER. Written under the lock; read
   // by anybody. seq_cst, pairs with the monitor's wake_at.
   _Atomic(uint64_t) earliest_ns;
 };
@@ -43,8 +49,8 @@ struct gr_deadlines {
 void gr_deadlines_init(gr_deadlines *deadlines);
 void gr_deadlines_fini(gr_deadlines *deadlines);
 
-// Puts a deadline that is not set into the heap. False when out of memory, or
-// for an alarm of a family that is over.
+// Puts a deadline that is not set into the calendar. False when out of memory,
+// or for an alarm of a family that is over.
 bool gr_deadline_set(gr_deadlines *home, gr_deadline *deadline,
                      uint64_t when_ns);
 

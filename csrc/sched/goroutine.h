@@ -16,6 +16,7 @@
 #define GR_GOROUTINE_H
 
 #include "base/base.h"
+#include "base/fetch.h"
 #include "base/list.h"
 #include "sched/context.h"
 #include "sched/deadline.h"
@@ -107,9 +108,14 @@ struct gr_goroutine {
   // and by nobody else; read by the signal handler on its thread, and by dumps
   // while it waits.
   lua_State *volatile current;
-  const char *hot; // what its function has in its state, or NULL; see fetch.h
+  const uint64_t
+      *watched; // the lowest word of a stack without a guard, or NULL
 
   gr_deadline deadline; // of the present wait
+  // What is fetched before it goes on: so much of its state's memory. NULL, if
+  // nothing is known.
+  const gr_lines *hot;
+  const char *memory;
 
   // Written by the owner of the claim, before it makes the goroutine runnable.
   void *woken_by;
@@ -123,11 +129,11 @@ struct gr_goroutine {
   _Atomic(gr_wait_kind) wait_kind; // relaxed, as the next
   atomic_bool wait_is_timed;       // it has a deadline
   bool is_main;
-  // Its own: `foreign` for good, since there is such code in its state.
-  bool has_c_modules;
   // It has C code loaded that is not the standard library's or ours, which may
   // block its thread unannounced: it does not run on the thread of a main.
   atomic_bool foreign;
+  // Its own: `foreign` for good, since there is such code in its state.
+  bool has_c_modules;
   // The goroutine's own. Its present wait is not ended by what `struck` told
   // when it had this value; by what has come later, it is. 0: by anything.
   unsigned ignored;
@@ -138,9 +144,10 @@ struct gr_goroutine {
   // CPU time: only counted where there is a limit (not 0). Written by the
   // thread that runs it; read by the monitor. `since` is of that thread.
   _Atomic(uint64_t) cpu_limit_ns;
-  const uint64_t *watched; // the last word of a stack without a guard, or NULL
+  uint32_t looks_at; // when `waits` is this, it finds out what is hot; its own
 
   // The rest.
+  void *block; // in which it is
   _Atomic(uint64_t) cpu_used_ns, cpu_since_ns;
 
   // The ticket of its last wait before it was last made to give way, or
@@ -196,6 +203,9 @@ void gr_goroutine_prepare(gr_goroutine *g);
 
 // Makes the goroutine of a host's thread, running, and its family.
 gr_goroutine *gr_goroutine_new_main(void);
+
+// Frees that, which is in no family any more, when its thread has ended.
+void gr_goroutine_free_main(gr_goroutine *main);
 
 // Takes it out of its family. It does not run any more.
 void gr_goroutine_delist(gr_goroutine *g);

@@ -95,7 +95,7 @@ static pthread_key_t host_key;
 static void free_host(gr_worker *w) {
   gr_goroutine *main = w->main;
   gr_family_forget_main(main->owner);
-  free(main);
+  gr_goroutine_free_main(main);
   free(w);
 }
 

@@ -67,12 +67,12 @@ static void hold(gr_deadline *alarm) {
 }
 
 static void fire(gr_deadline *alarm, uint64_t now_ns);
+static const gr_alarm_type alarm_type = {hold, fire};
 
 static bool set_alarm(gr_cancel_scope *scope, uint64_t deadline_ns) {
   gr_processor *p =
       atomic_load_explicit(&gr_worker_self()->p, memory_order_relaxed);
-  scope->alarm.hold = hold;
-  scope->alarm.fire = fire;
+  scope->alarm.type = &alarm_type;
   gr_object_retain(scope);
   if (!gr_deadline_set(&p->deadlines, &scope->alarm, deadline_ns)) {
     gr_object_release(scope);

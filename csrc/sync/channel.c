@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 
+#include "base/fetch.h"
 #include "sched/sched.h"
 
 enum { ROOM_MIN = 4 };
@@ -77,10 +78,14 @@ static bool put(gr_channel *c, gr_message *message) {
   return true;
 }
 
+// The next one is likely to be wanted soon, and another thread has written it.
 static void get(gr_channel *c, gr_message *out) {
+  enum { NEXT_BYTES = 4 * GR_LINE_BYTES };
   *out = c->ring[c->head];
   c->head = c->head + 1 == c->room ? 0 : c->head + 1;
   c->count--;
+  if (c->count > 0 && c->ring[c->head].kind == GR_MESSAGE_BLOCK)
+    gr_fetch_bytes(c->ring[c->head].block, NEXT_BYTES);
 }
 
 void gr_channel_drain(gr_channel *c) {

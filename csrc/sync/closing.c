@@ -24,6 +24,8 @@ static void fire(gr_deadline *alarm, uint64_t now_ns) {
   gr_object_release(closing);
 }
 
+static const gr_alarm_type alarm_type = {hold, fire};
+
 static gr_closing *new_closing(gr_task *task, gr_cancellation *why) {
   gr_closing *closing = gr_object_new(sizeof *closing, fini);
   if (!closing)
@@ -32,8 +34,7 @@ static gr_closing *new_closing(gr_task *task, gr_cancellation *why) {
   closing->why = why;
   gr_task_retain(task);
   closing->task = task;
-  closing->alarm.hold = hold;
-  closing->alarm.fire = fire;
+  closing->alarm.type = &alarm_type;
   return closing;
 }
 

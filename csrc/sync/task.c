@@ -45,8 +45,7 @@ void gr_task_report_all(void) {
 }
 
 // Garbage, of which Lua's collector frees many at once.
-static gr_cache tasks =
-    GR_CACHE(GR_SHELF_TASKS, sizeof(gr_task), _Alignof(gr_task), 16384);
+static gr_cache tasks = GR_CACHE(GR_SHELF_TASKS, sizeof(gr_task), 16384);
 
 gr_task *gr_task_new(gr_block *call, const char *name) {
   gr_task *task = gr_cache_get_zeroed(&tasks);

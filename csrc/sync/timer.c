@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // A timer's life. The references are those of its users, and one of an alarm
-// that has been taken out of the heap and is about to run (`hold`). A timer
+// that has been taken out of the calendar and is about to run (`hold`). A timer
 // whose last user goes is stopped first, so that nothing else keeps it; one
 // that is to run although nobody holds it keeps a reference to itself while it
 // is armed.
@@ -21,7 +21,7 @@ static gr_timer *timer_of(gr_deadline *alarm) {
   return GR_CONTAINER(alarm, gr_timer, alarm);
 }
 
-// Under the heap's lock; the timer is alive, for it would have left the heap.
+// Under the calendar's lock; the timer is alive, or it would not be in there.
 static void hold(gr_deadline *alarm) {
   gr_timer_retain(timer_of(alarm));
 }
@@ -42,7 +42,7 @@ static void fire(gr_deadline *alarm, uint64_t now_ns) {
     t->armed = t->period_ns != 0;
     if (t->armed) {
       t->when_ns = next_time(t, now_ns);
-      // The heap had room for it a moment ago.
+      // The calendar had room for it a moment ago.
       t->armed = gr_deadline_set(t->alarm.home, &t->alarm, t->when_ns);
     }
     if (!t->armed)
@@ -56,6 +56,8 @@ static void fire(gr_deadline *alarm, uint64_t now_ns) {
     gr_timer_release(t);
 }
 
+static const gr_alarm_type alarm_type = {hold, fire};
+
 gr_timer *gr_timer_new(gr_goroutine *(*run)(gr_timer *, uint64_t), void *arg,
                        void (*free_arg)(void *)) {
   gr_timer *t = calloc(1, sizeof *t);
@@ -66,8 +68,7 @@ gr_timer *gr_timer_new(gr_goroutine *(*run)(gr_timer *, uint64_t), void *arg,
   t->run = run;
   t->arg = arg;
   t->free_arg = free_arg;
-  t->alarm.hold = hold;
-  t->alarm.fire = fire;
+  t->alarm.type = &alarm_type;
   atomic_fetch_add_explicit(&timer_count, 1, memory_order_relaxed);
   return t;
 }

@@ -18,9 +18,9 @@ struct gr_timer {
 
   gr_lock lock; // Taken before a channel's.
 
-  // Guarded by lock. An alarm that has been taken out of the heap but not yet
-  // run when the timer is stopped or set anew is told by `armed`, or by a time
-  // that has not come.
+  // Guarded by lock. An alarm that has been taken out of the calendar but not
+  // yet run when the timer is stopped or set anew is told by `armed`, or by a
+  // time that has not come.
   bool armed;
   bool keeps_itself; // constant: has a reference to itself while armed
   uint64_t when_ns;

@@ -9,6 +9,7 @@
 #include "value/code.h"
 #include "value/finalizer.h"
 #include "value/handle.h"
+#include "value/hot.h"
 #include "value/model.h"
 #include "value/module.h"
 #include "value/trial.h"
@@ -17,6 +18,7 @@ enum {
   ROOM_BYTES = 1536, // for more, in a copy: many need half of it
   ROWS = 1 + GR_CODES,
   RANDOM_WORDS = 4, // of the state of math.random
+  FINDS = 2,
 };
 
 struct gr_image {
@@ -35,7 +37,9 @@ struct gr_image {
   lua_CFunction file_gc; // the finalizer of files
   void *newest;          // of the objects that have a finalizer
   const char *own_part;  // what all images of the kind have is before that
-  gr_pool *pool;         // its own, or, of a small function, the kind's
+  gr_lines hot;
+  atomic_uint finds; // how often that has been found out
+  gr_pool *pool;     // its own, or, of a small function, the kind's
   gr_pool own_pool;
   struct gr_image_name {
     uint32_t at; // in the model
@@ -178,9 +182,30 @@ lua_State *gr_image_copy(gr_image_kind kind, const gr_code *code,
   return L;
 }
 
-const char *gr_image_own_part(const gr_home *home) {
+const gr_lines *gr_image_hot(const gr_home *home, const char **memory) {
   const gr_image *image = home->image;
-  return image ? image->own_part + home->distance : NULL;
+  if (!image)
+    return NULL;
+  *memory = image->model.memory + home->distance;
+  return &image->hot;
+}
+
+bool gr_image_looks_for_hot(const gr_home *home) {
+  const gr_image *image = home->image;
+  return image && image->code &&
+         atomic_load_explicit(&image->finds, memory_order_relaxed) < FINDS;
+}
+
+void gr_image_find_hot(lua_State *L, unsigned time) {
+  const gr_home *home = gr_home_find(L);
+  if (!home || !home->image)
+    return;
+  gr_image *image = &images[home->image - images];
+  if (!image->code ||
+      !atomic_compare_exchange_strong(&image->finds, &time, time + 1))
+    return;
+  const char *memory = image->model.memory + home->distance;
+  gr_hot_find(L, memory, (size_t)(home->arena.high - memory), &image->hot);
 }
 
 bool gr_image_take_function(lua_State *L, const gr_code *code) {
@@ -390,6 +415,9 @@ static const char *make(gr_image *image) {
 
 // Tries it out, with its pool, before there are other copies.
 static void finish(gr_image *image, gr_pool *pool) {
+  enum { OWN_BYTES = 2304 }; // the function, and what it makes first
+  gr_hot_assume(image->model.memory, image->model.L, image->own_part, OWN_BYTES,
+                &image->hot);
   image->pool = pool;
   image->why_not = test(image);
   atomic_store(&image->is_made, !image->why_not);

@@ -12,6 +12,7 @@
 
 #include <lua.h>
 
+#include "base/fetch.h"
 #include "value/home.h"
 
 // A bare state has the base library and channels only, and costs a third of a
@@ -68,9 +69,16 @@ const char *gr_image_why_not(void);
 lua_State *gr_image_copy(gr_image_kind kind, const struct gr_code *code,
                          gr_home *home);
 
-// Where the function begins in a copy, and behind it what it makes first: all
-// before that is in every copy of the kind. NULL in another state.
-const char *gr_image_own_part(const gr_home *home);
+// What is to be fetched, of the memory that begins at *memory, before a
+// goroutine with this state goes on; see hot.h. NULL if it is no copy.
+const gr_lines *gr_image_hot(const gr_home *home, const char **memory);
+
+// Finds that out for all copies that have the function, when one is about to
+// wait; in the first to come, for each `time` from 0 to 1 once.
+void gr_image_find_hot(lua_State *L, unsigned time);
+
+// True if that is not known in the end.
+bool gr_image_looks_for_hot(const gr_home *home);
 
 // If the state is a copy that has the function, pushes it, as lua_load would,
 // for once. [-0, +(0|1), -]

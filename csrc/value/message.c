@@ -236,9 +236,9 @@ void gr_message_each_handle(const gr_message *message,
 enum { SIZES = 3, SIZE_MIN = 128 };
 _Static_assert(GR_SHELF_BLOCKS + SIZES == GR_SHELF_BLOCKS_END, "each has one");
 static gr_cache caches[SIZES] = {
-    GR_CACHE(GR_SHELF_BLOCKS, SIZE_MIN, _Alignof(max_align_t), 16384),
-    GR_CACHE(GR_SHELF_BLOCKS + 1, SIZE_MIN * 2, _Alignof(max_align_t), 16384),
-    GR_CACHE(GR_SHELF_BLOCKS + 2, SIZE_MIN * 4, _Alignof(max_align_t), 16384),
+    GR_CACHE(GR_SHELF_BLOCKS, SIZE_MIN, 16384),
+    GR_CACHE(GR_SHELF_BLOCKS + 1, SIZE_MIN * 2, 16384),
+    GR_CACHE(GR_SHELF_BLOCKS + 2, SIZE_MIN * 4, 16384),
 };
 
 // Of blocks of so many bytes; NULL for what is larger.

@@ -9,7 +9,7 @@
 
 enum { ALARMS = 200 };
 
-static gr_deadlines heap, other;
+static gr_deadlines deadlines, other;
 static gr_deadline alarms[ALARMS];
 static unsigned held[ALARMS], fired[ALARMS];
 static uint64_t last_ns;
@@ -30,27 +30,29 @@ static void fire(gr_deadline *alarm, uint64_t now_ns) {
   fired[alarm - alarms]++;
 }
 
-static void reset(void (*what)(gr_deadline *, uint64_t)) {
+static void reset(const gr_alarm_type *type) {
   last_ns = 0;
   for (int i = 0; i < ALARMS; i++) {
-    alarms[i] = (gr_deadline){.hold = hold, .fire = what};
+    alarms[i] = (gr_deadline){.type = type};
     held[i] = fired[i] = 0;
   }
 }
 
 static void test_order(gr_random *r) {
-  reset(fire);
+  static const gr_alarm_type type = {hold, fire};
+  reset(&type);
   for (int i = 0; i < ALARMS; i++)
-    CHECK(gr_deadline_set(&heap, &alarms[i], 1 + gr_random_below(r, 1000)));
+    CHECK(
+        gr_deadline_set(&deadlines, &alarms[i], 1 + gr_random_below(r, 1000)));
   for (int i = 0; i < ALARMS; i += 5)
     CHECK(gr_deadline_clear(&alarms[i]));
   unsigned count = 0;
   for (uint64_t now_ns = 0; now_ns <= 1000; now_ns += 50) {
-    count += gr_deadlines_fire(&heap, now_ns, no_goroutine);
-    CHECK(gr_deadlines_earliest(&heap) > now_ns);
+    count += gr_deadlines_fire(&deadlines, now_ns, no_goroutine);
+    CHECK(gr_deadlines_earliest(&deadlines) > now_ns);
   }
   CHECK(count == ALARMS - ALARMS / 5);
-  CHECK(gr_deadlines_earliest(&heap) == GR_NEVER);
+  CHECK(gr_deadlines_earliest(&deadlines) == GR_NEVER);
   for (int i = 0; i < ALARMS; i++)
     CHECK(fired[i] == (i % 5 != 0) && held[i] == fired[i]);
 }
@@ -67,13 +69,14 @@ static void fire_next_elsewhere(gr_deadline *alarm, uint64_t now_ns) {
 }
 
 static void test_set_anew(void) {
-  reset(fire_next_elsewhere);
+  static const gr_alarm_type type = {hold, fire_next_elsewhere};
+  reset(&type);
   for (int i = 0; i < ALARMS; i++)
-    CHECK(gr_deadline_set(&heap, &alarms[i], (uint64_t)i + 1));
-  gr_deadlines_fire(&heap, ALARMS, no_goroutine);
+    CHECK(gr_deadline_set(&deadlines, &alarms[i], (uint64_t)i + 1));
+  gr_deadlines_fire(&deadlines, ALARMS, no_goroutine);
   for (int i = 0; i < ALARMS; i++)
     CHECK(fired[i] == held[i] && fired[i] >= 1);
-  CHECK(gr_deadlines_earliest(&heap) == GR_NEVER);
+  CHECK(gr_deadlines_earliest(&deadlines) == GR_NEVER);
   CHECK(gr_deadlines_earliest(&other) == GR_NEVER);
 }
 
@@ -81,12 +84,12 @@ int main(void) {
   limit_time(60);
   gr_random r;
   gr_random_init(&r, knob("SEED", gr_now_ns() % 1000000));
-  gr_deadlines_init(&heap);
+  gr_deadlines_init(&deadlines);
   gr_deadlines_init(&other);
   for (int i = 0; i < 100; i++)
     test_order(&r);
   test_set_anew();
-  gr_deadlines_fini(&heap);
+  gr_deadlines_fini(&deadlines);
   gr_deadlines_fini(&other);
   puts("deadline: ok");
 }

@@ -142,8 +142,7 @@ static void test_large(void) {
 }
 
 enum { CACHED = 100, KEPT = 24, OBJECTS = 60 };
-static gr_cache cache =
-    GR_CACHE(GR_SHELF_TASKS, CACHED, _Alignof(max_align_t), KEPT);
+static gr_cache cache = GR_CACHE(GR_SHELF_TASKS, CACHED, KEPT);
 
 // What is used again is zeroed, and no more is kept than is allowed.
 static void use_cache(void) {
