@@ -103,7 +103,10 @@ static void box_add(gr_calendar *c, gr_calendar_slot slot) {
   uint32_t *box = box_of(c, slot.key), number = *box;
   if (!number || c->chunks[number].count == CHUNK_SLOTS) {
     number = c->free_chunk;
-    c->free_chunk = c->chunks[number].next;
+    if (number)
+      c->free_chunk = c->chunks[number].next;
+    else
+      number = c->chunks_used++;
     c->chunks[number].next = *box;
     c->chunks[number].count = 0;
     *box = number;
@@ -170,22 +173,18 @@ static size_t chunks_for(uint32_t room) {
   return room < BOXED_MIN ? 0 : 1 + BOXES + room / CHUNK_SLOTS;
 }
 
-// Of the old chunks, all numbers stay.
+// All numbers stay.
 static void move_boxes(gr_calendar *to, const gr_calendar *from) {
-  uint32_t before = (uint32_t)chunks_for(from->room);
-  if (before > 0) {
-    memcpy(to->chunks, from->chunks, before * sizeof(chunk));
+  if (from->chunks) {
+    memcpy(to->chunks, from->chunks, from->chunks_used * sizeof(chunk));
     memcpy(to->boxes, from->boxes, BOXES * sizeof *to->boxes);
   } else {
     memset(to->boxes, 0, BOXES * sizeof *to->boxes);
-    before = 1;
-  }
-  for (uint32_t i = (uint32_t)chunks_for(to->room); i-- > before;) {
-    to->chunks[i].next = to->free_chunk;
-    to->free_chunk = i;
+    to->chunks_used = 1;
   }
 }
 
+// The new half is not touched, for a lock is held.
 static bool grow(gr_calendar *c) {
   gr_calendar to = *c;
   to.room = c->room ? c->room * 2 : ROOM_MIN;
@@ -206,13 +205,8 @@ static bool grow(gr_calendar *c) {
   to.boxes = to.places + to.room;
   if (c->room > 0) {
     memcpy(to.heap, c->heap, c->heap_count * sizeof *to.heap);
-    memcpy(to.nodes, c->nodes, c->room * sizeof *to.nodes);
-    memcpy(to.places, c->places, c->room * sizeof *to.places);
-  }
-  for (uint32_t entry = to.room; entry-- > c->room;) {
-    to.nodes[entry] = NULL;
-    to.places[entry] = to.free_entry;
-    to.free_entry = entry;
+    memcpy(to.nodes, c->nodes, c->entries * sizeof *to.nodes);
+    memcpy(to.places, c->places, c->entries * sizeof *to.places);
   }
   if (chunks)
     move_boxes(&to, c);
@@ -226,7 +220,10 @@ bool gr_calendar_push(gr_calendar *c, gr_calendar_node *node) {
   if (c->count == c->room && !grow(c))
     return false;
   uint32_t entry = c->free_entry;
-  c->free_entry = c->places[entry];
+  if (entry != NONE)
+    c->free_entry = c->places[entry];
+  else
+    entry = c->entries++;
   c->nodes[entry] = node;
   c->count++;
   node->entry = entry + 1;

@@ -32,18 +32,20 @@ typedef struct gr_calendar {
   gr_calendar_node **nodes; // of each entry; NULL: it is free,
   uint32_t *places;         // and this the next free one
   uint32_t free_entry;
+  uint32_t entries; // that have been used: those behind are free, too
 
   gr_calendar_slot *heap; // four siblings lie in one cache line
   uint32_t heap_count;
 
   // Boxes, and what is in them. None, while there is room for few.
   struct gr_calendar_chunk *chunks;
-  uint32_t *boxes;     // the first chunk of each, or 0
-  uint32_t free_chunk; // of a list
-  uint32_t boxed;      // elements in boxes
-  uint64_t horizon;    // where the first box begins: all keys in boxes are from
-                       // there on, and if there are any, the smallest of the
-                       // heap is before it
+  uint32_t *boxes;      // the first chunk of each, or 0
+  uint32_t free_chunk;  // of a list, or 0
+  uint32_t chunks_used; // those behind are free, too
+  uint32_t boxed;       // elements in boxes
+  uint64_t horizon; // where the first box begins: all keys in boxes are from
+                    // there on, and if there are any, the smallest of the
+                    // heap is before it
 } gr_calendar;
 
 void gr_calendar_init(gr_calendar *c);
@@ -64,7 +66,7 @@ static inline uint64_t gr_calendar_least(const gr_calendar *c, uint64_t none) {
   return c->count ? c->heap[0].key : none;
 }
 
-// For going through all: the node of an entry below `room`, or NULL.
+// For going through all: the node of one of the `entries`, or NULL.
 static inline gr_calendar_node *gr_calendar_at(const gr_calendar *c,
                                                uint32_t entry) {
   return c->nodes[entry];

@@ -10,6 +10,8 @@
 // soon): a batch of goroutines does not fit into the first.
 #define GR_FETCH_LINE(address) __builtin_prefetch(address, 0, 2)
 
+enum { GR_FETCH_STATE_BYTES = 256 }; // of a lua_State, with what is behind it
+
 static inline void gr_fetch_bytes(const void *from, unsigned bytes) {
   for (unsigned at = 0; at < bytes; at += GR_LINE_BYTES)
     GR_FETCH_LINE((const void *)((uintptr_t)from + at));

@@ -118,7 +118,7 @@ static unsigned take_expired_locked(gr_deadlines *deadlines, uint64_t now_ns,
          gr_calendar_least(&deadlines->calendar, GR_NEVER) <= now_ns) {
     gr_calendar_node *node = gr_calendar_pop(&deadlines->calendar);
     gr_deadline *d = expired[count++] = GR_CONTAINER(node, gr_deadline, node);
-    gr_fetch_wait(d);
+    gr_fetch_self(GR_CONTAINER(d, gr_goroutine, deadline)); // most are
   }
   for (unsigned i = 0; i < count; i++) {
     expired[i]->node.entry = 0;
@@ -158,7 +158,7 @@ void gr_deadlines_fire_family(gr_deadlines *deadlines, gr_family *family) {
     b.alarm_count = 0;
     gr_lock_lock(&deadlines->lock);
     gr_calendar *calendar = &deadlines->calendar;
-    for (uint32_t i = 0; i < calendar->room && b.alarm_count < BATCH; i++) {
+    for (uint32_t i = 0; i < calendar->entries && b.alarm_count < BATCH; i++) {
       gr_calendar_node *node = gr_calendar_at(calendar, i);
       gr_deadline *d = node ? GR_CONTAINER(node, gr_deadline, node) : NULL;
       if (!d || d->g || d->family != family)

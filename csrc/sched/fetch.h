@@ -12,7 +12,7 @@
 // uses of its state. It has been woken, and cannot run before the caller lets
 // it.
 static inline void gr_fetch(const gr_goroutine *g) {
-  enum { STACK_BYTES = 512, DEEPER_BYTES = 192, STATE_BYTES = 256 };
+  enum { STACK_BYTES = 512, DEEPER_BYTES = 192 };
   if (!g->current) // it has not begun
     return;
 #ifndef GR_UCONTEXT
@@ -23,12 +23,12 @@ static inline void gr_fetch(const gr_goroutine *g) {
   if (g->hot)
     gr_fetch_lines(g->memory, g->hot);
   else
-    gr_fetch_bytes(g->current, STATE_BYTES);
+    gr_fetch_bytes(g->current, GR_FETCH_STATE_BYTES);
 }
 
-// What waking a goroutine takes of itself, given the deadline of its wait.
-static inline void gr_fetch_wait(const gr_deadline *d) {
-  gr_fetch_bytes(GR_CONTAINER(d, gr_goroutine, deadline), 3 * GR_LINE_BYTES);
+// What waking a goroutine takes of itself. It need not be there any more.
+static inline void gr_fetch_self(const gr_goroutine *g) {
+  gr_fetch_bytes(g, 3 * GR_LINE_BYTES);
 }
 
 // What gr_fetch does for the first of a queue, and itself for the next: when
@@ -36,7 +36,7 @@ static inline void gr_fetch_wait(const gr_deadline *d) {
 static inline void gr_fetch_ahead(const gr_goroutine *first) {
   gr_fetch(first);
   if (first->next)
-    gr_fetch_bytes(first->next, 3 * GR_LINE_BYTES);
+    gr_fetch_self(first->next);
 }
 
 #endif

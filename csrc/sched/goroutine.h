@@ -108,8 +108,8 @@ struct gr_goroutine {
   // and by nobody else; read by the signal handler on its thread, and by dumps
   // while it waits.
   lua_State *volatile current;
-  const uint64_t
-      *watched; // the lowest word of a stack without a guard, or NULL
+  // The lowest word of its stack, if that has no guard; else NULL.
+  const uint64_t *watched;
 
   gr_deadline deadline; // of the present wait
   // What is fetched before it goes on: so much of its state's memory. NULL, if

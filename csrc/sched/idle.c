@@ -18,6 +18,7 @@
 enum {
   SEARCH_NS = 50000, // how long to look before going to sleep, at most,
   SEARCH_LESS = 5,   // and by how many powers of two less, at least
+  WAKING_NS = 50000, // what it takes to be woken
   RIPE_NS = 15000,   // what stays in a next slot for so long may be stolen
   COMPANY = 8,       // so many deadlines between two sleeps are many,
   DENSE_NS = 200000, // if they are no further from each other
@@ -301,18 +302,18 @@ static bool announce(gr_worker *w, gr_processor *p, gr_goroutine **victim) {
   return idle;
 }
 
-// The processor is in use again, by whatever it was woken.
-static void withdraw(gr_worker *w, gr_processor *p, uint64_t since_ns) {
-  enum { WAKING_NS = SEARCH_NS }; // what that takes
+// The processor is in use again, by whatever it was woken. True if it is to
+// search.
+static bool withdraw(gr_worker *w, gr_processor *p) {
   gr_lock_lock(&gr_the_sched.lock);
-  if (p->woken_to_search && gr_now_ns() - since_ns < SEARCH_NS + WAKING_NS)
-    note_search(p, true);
+  bool searches = p->woken_to_search;
   if (p->is_idle)
     gr_remove_idle_locked(p);
-  else if (p->woken_to_search)
+  else if (searches)
     w->searching = true; // counted by the waker
   p->woken_to_search = false;
   gr_lock_unlock(&gr_the_sched.lock);
+  return searches;
 }
 
 static unsigned turns_awake(const gr_processor *p) {
@@ -394,8 +395,10 @@ gr_goroutine *gr_idle(gr_worker *w) {
     p->company_ns = p->searches_less = 0; // it is to search until it has that
   else if (!victim)
     gr_loop_run(&p->loop, wake_at(p));
-  withdraw(w, p, since_ns);
+  bool searches = withdraw(w, p);
   note_sleep(p);
+  if (searches && p->slept_at_ns - since_ns < SEARCH_NS + WAKING_NS)
+    note_search(p, true);
   if (victim)
     gr_ready_woken(victim);
   gr_look_for_expired(p);

@@ -258,8 +258,7 @@ static void note_function(finder *f, const raw_function *function,
 // --- all ---
 
 static void note_state(finder *f, lua_State *L) {
-  enum { STATE_BYTES = 256 };
-  add(f, L, STATE_BYTES);
+  add(f, L, GR_FETCH_STATE_BYTES);
 }
 
 // The function of a frame. [-0, +0, -]

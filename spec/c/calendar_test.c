@@ -12,7 +12,7 @@ static gr_calendar_node nodes[COUNT];
 
 static uint64_t least_of_all(const gr_calendar *c) {
   uint64_t least = UINT64_MAX;
-  for (uint32_t i = 0; i < c->room; i++) {
+  for (uint32_t i = 0; i < c->entries; i++) {
     const gr_calendar_node *node = gr_calendar_at(c, i);
     if (node && node->key < least)
       least = node->key;
@@ -23,7 +23,7 @@ static uint64_t least_of_all(const gr_calendar *c) {
 // All that are in it are known by their entries, and by no others.
 static void check_entries(const gr_calendar *c) {
   uint32_t count = 0;
-  for (uint32_t i = 0; i < c->room; i++) {
+  for (uint32_t i = 0; i < c->entries; i++) {
     const gr_calendar_node *node = gr_calendar_at(c, i);
     CHECK(!node || node->entry == i + 1);
     count += node != NULL;
